@@ -1,0 +1,1 @@
+//! Load generator, reference oracle, comparisons.

@@ -1,0 +1,1 @@
+//! Shapes: validity, containment, distance.

@@ -1,0 +1,1 @@
+//! The event log: embedded now, Kafka behind the same interface.

@@ -1,0 +1,1 @@
+//! What any role needs to run: configuration, telemetry, health, shutdown.

@@ -1,0 +1,1 @@
+//! Simulated phones: recorded traces and made-up routes, sent over HTTP.

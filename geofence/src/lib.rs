@@ -1,0 +1,1 @@
+//! Pings and zones to transitions.

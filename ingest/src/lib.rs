@@ -1,0 +1,1 @@
+//! Phones' HTTP dialects to pings.
