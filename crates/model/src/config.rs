@@ -1,0 +1,136 @@
+//! What every role must know of tenants: their keys and apps.
+
+use bytes::Bytes;
+
+use crate::wire::{self, v1, wire};
+use crate::{TenantId, WireError};
+
+/// One item of a tenant's configuration, as one version of it was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Counts the item's changes from 1 on.
+    pub version: i64,
+    /// The item.
+    pub item: ConfigItem,
+}
+
+/// An item.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ConfigItem {
+    /// The tenant itself.
+    Tenant {
+        /// For people.
+        name: String,
+    },
+    /// A key to the APIs.
+    Key(ApiKey),
+    /// An app with its credentials.
+    App(App),
+}
+
+/// SHA-256 of a key: what is kept of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyHash(pub [u8; 32]);
+
+/// A key to the APIs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// What is kept of it.
+    pub hash: KeyHash,
+    /// What it opens.
+    pub kind: KeyKind,
+    /// Whether it no longer opens anything.
+    pub revoked: bool,
+}
+
+/// What a key opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// Everything of its tenant; never on a phone.
+    Secret,
+    /// Pings, a phone's registration and receipts.
+    Publishable,
+}
+
+/// A merchant's mobile app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct App {
+    /// Its name in the tenant.
+    pub name: String,
+    /// The providers' credentials, sealed with the deployment's key.
+    pub sealed: Bytes,
+    /// Whether there are credentials for FCM among them.
+    pub fcm: bool,
+    /// Whether there are credentials for APNs among them.
+    pub apns: bool,
+    /// Whether this version is its deletion.
+    pub deleted: bool,
+}
+
+impl Config {
+    /// The log's key: an item's versions share it.
+    pub fn key(&self) -> Bytes {
+        let tenant = self.tenant;
+        Bytes::from(match &self.item {
+            ConfigItem::Tenant { .. } => tenant.to_string(),
+            ConfigItem::Key(key) => {
+                let hash: String = key.hash.0.iter().map(|byte| format!("{byte:02x}")).collect();
+                format!("{tenant}/key/{hash}")
+            }
+            ConfigItem::App(app) => format!("{tenant}/app/{}", app.name),
+        })
+    }
+}
+
+wire!(Config => v1::Config);
+
+impl From<&Config> for v1::Config {
+    fn from(config: &Config) -> Self {
+        Self {
+            tenant: wire::bytes_of(config.tenant.0),
+            version: config.version,
+            what: Some(match &config.item {
+                ConfigItem::Tenant { name } => {
+                    v1::config::What::Settings(v1::TenantSettings { name: name.clone() })
+                }
+                ConfigItem::Key(key) => v1::config::What::Key(v1::ApiKey {
+                    hash: Bytes::copy_from_slice(&key.hash.0),
+                    secret: key.kind == KeyKind::Secret,
+                    revoked: key.revoked,
+                }),
+                ConfigItem::App(app) => v1::config::What::App(v1::App {
+                    name: app.name.clone(),
+                    sealed: app.sealed.clone(),
+                    deleted: app.deleted,
+                    fcm: app.fcm,
+                    apns: app.apns,
+                }),
+            }),
+        }
+    }
+}
+
+impl TryFrom<v1::Config> for Config {
+    type Error = WireError;
+
+    fn try_from(config: v1::Config) -> Result<Self, WireError> {
+        let item = match wire::present(config.what, "what")? {
+            v1::config::What::Settings(settings) => ConfigItem::Tenant { name: settings.name },
+            v1::config::What::Key(key) => ConfigItem::Key(ApiKey {
+                hash: KeyHash(key.hash.as_ref().try_into().map_err(|_| WireError::Member("key.hash"))?),
+                kind: if key.secret { KeyKind::Secret } else { KeyKind::Publishable },
+                revoked: key.revoked,
+            }),
+            v1::config::What::App(app) => ConfigItem::App(App {
+                name: app.name,
+                sealed: app.sealed,
+                fcm: app.fcm,
+                apns: app.apns,
+                deleted: app.deleted,
+            }),
+        };
+        Ok(Self { tenant: TenantId(wire::uuid(&config.tenant, "tenant")?), version: config.version, item })
+    }
+}

@@ -1,0 +1,173 @@
+//! How a push ended.
+
+use crate::wire::{self, v1, wire};
+use crate::{DeviceId, DeviceKey, Origin, Provider, PushId, TenantId, UnixMillis, WireError};
+
+/// The one end of a push, or of what would have been one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// Which push.
+    pub push: PushId,
+    /// Whose device it is.
+    pub tenant: TenantId,
+    /// Which device.
+    pub device: DeviceId,
+    /// Why the push existed.
+    pub origin: Origin,
+    /// The app that it was for.
+    pub app: String,
+    /// Who was to take it; unknown when it never came to that.
+    pub provider: Option<Provider>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it ended so; never of an accepted one, always of the others.
+    pub reason: Option<Reason>,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// When it was decided on.
+    pub created_at: UnixMillis,
+    /// When it ended.
+    pub finished_at: UnixMillis,
+    /// The provider's name for it.
+    pub provider_message_id: Option<String>,
+    /// The token that the provider called dead: to be dropped if it is still the device's. In no log line.
+    pub dead_token: Option<String>,
+}
+
+impl Delivery {
+    /// Its device among all tenants'.
+    pub fn key(&self) -> DeviceKey {
+        DeviceKey { tenant: self.tenant, device: self.device.clone() }
+    }
+}
+
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            /// Every one of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// As the API and the log write it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// Reads what [`Self::as_str`] wrote.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+named! {
+    /// How a push ended.
+    Outcome {
+        /// The provider took it.
+        Accepted = "accepted",
+        /// It can't be sent.
+        Failed = "failed",
+        /// It was decided not to send it.
+        Suppressed = "suppressed",
+        /// Its time ran out first.
+        Expired = "expired",
+    }
+}
+
+named! {
+    /// Why a push was not accepted: a closed list.
+    Reason {
+        /// Suppressed: the transition was older than the trigger's `max_age_s`.
+        Stale = "stale",
+        /// Suppressed: the device is not registered.
+        NoDevice = "no_device",
+        /// Suppressed: the device has no push token.
+        NoToken = "no_token",
+        /// Suppressed: the device's owner does not want pushes.
+        NoConsent = "no_consent",
+        /// Suppressed: the campaign pushed to the device a short while ago.
+        Cooldown = "cooldown",
+        /// Suppressed: the device is not in the audience.
+        Audience = "audience",
+        /// Suppressed: the app has no credentials for the device's provider.
+        NoApp = "no_app",
+        /// Failed: the provider says that the token is no longer good.
+        DeadToken = "dead_token",
+        /// Failed: the provider does not accept the app's credentials.
+        BadCredentials = "bad_credentials",
+        /// Failed: the provider does not accept the message.
+        BadMessage = "bad_message",
+        /// Failed: the message is larger than the provider takes.
+        TooLarge = "too_large",
+        /// Expired: the provider could not be reached or asked to wait until the push's time ran out.
+        ProviderUnavailable = "provider_unavailable",
+        /// Failed: the provider answered what it never should.
+        ProviderError = "provider_error",
+    }
+}
+
+impl Outcome {
+    fn wire(self) -> v1::Outcome {
+        match self {
+            Self::Accepted => v1::Outcome::Accepted,
+            Self::Failed => v1::Outcome::Failed,
+            Self::Suppressed => v1::Outcome::Suppressed,
+            Self::Expired => v1::Outcome::Expired,
+        }
+    }
+
+    fn of_wire(outcome: v1::Outcome) -> Option<Self> {
+        Self::ALL.iter().copied().find(|o| o.wire() == outcome)
+    }
+}
+
+wire!(Delivery => v1::Delivery);
+
+impl From<&Delivery> for v1::Delivery {
+    fn from(d: &Delivery) -> Self {
+        Self {
+            push: wire::bytes_of(d.push.0),
+            tenant: wire::bytes_of(d.tenant.0),
+            device: d.device.as_str().to_owned(),
+            origin: Some(d.origin.into()),
+            app: d.app.clone(),
+            provider: Provider::wire(d.provider).into(),
+            outcome: d.outcome.wire().into(),
+            reason: d.reason.map(Reason::as_str).unwrap_or_default().to_owned(),
+            attempts: d.attempts,
+            created_at_ms: d.created_at.0,
+            finished_at_ms: d.finished_at.0,
+            provider_message_id: d.provider_message_id.clone().unwrap_or_default(),
+            dead_token: d.dead_token.clone().unwrap_or_default(),
+        }
+    }
+}
+
+impl TryFrom<v1::Delivery> for Delivery {
+    type Error = WireError;
+
+    fn try_from(d: v1::Delivery) -> Result<Self, WireError> {
+        let text = |text: String| (!text.is_empty()).then_some(text);
+        Ok(Self {
+            provider: Provider::of_wire(d.provider()),
+            outcome: wire::present(Outcome::of_wire(d.outcome()), "outcome")?,
+            push: PushId(wire::uuid(&d.push, "push")?),
+            tenant: TenantId(wire::uuid(&d.tenant, "tenant")?),
+            device: wire::device(&d.device)?,
+            origin: wire::present(d.origin, "origin")?.try_into()?,
+            app: d.app,
+            reason: text(d.reason)
+                .map(|reason| wire::present(Reason::parse(&reason), "reason"))
+                .transpose()?,
+            attempts: d.attempts,
+            created_at: UnixMillis(d.created_at_ms),
+            finished_at: UnixMillis(d.finished_at_ms),
+            provider_message_id: text(d.provider_message_id),
+            dead_token: text(d.dead_token),
+        })
+    }
+}

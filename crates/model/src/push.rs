@@ -1,0 +1,190 @@
+//! A push that was decided on.
+
+use uuid::Uuid;
+
+use crate::wire::{self, v1, wire};
+use crate::{
+    CampaignId, CauseId, DeviceId, DeviceKey, Message, PushId, SendId, TenantId, UnixMillis, WireError,
+};
+
+/// One message to one device, decided once, to be sent once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Push {
+    /// Derived: [`PushId::of`].
+    pub id: PushId,
+    /// Whose device it is.
+    pub tenant: TenantId,
+    /// Which device.
+    pub device: DeviceId,
+    /// Why it exists.
+    pub origin: Origin,
+    /// The app whose credentials send it.
+    pub app: String,
+    /// Who takes it to the phone.
+    pub provider: Provider,
+    /// The phone's address with the provider. In no log line.
+    pub token: String,
+    /// When that token was registered: a provider may call older ones dead.
+    pub token_at: UnixMillis,
+    /// What the phone shows.
+    pub message: Message,
+    /// When it was decided on.
+    pub created_at: UnixMillis,
+    /// From then on it is no longer worth sending.
+    pub expires_at: UnixMillis,
+    /// When the ping that caused it was accepted, if one did.
+    pub received_at: Option<UnixMillis>,
+}
+
+/// Why a push exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// Who asked for it.
+    pub source: Source,
+    /// What happened.
+    pub cause: CauseId,
+}
+
+/// Who asked for a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A campaign.
+    Campaign(CampaignId),
+    /// A send.
+    Send(SendId),
+}
+
+impl Source {
+    /// The campaign's or the send's id.
+    pub fn id(self) -> Uuid {
+        match self {
+            Self::Campaign(id) => id.0,
+            Self::Send(id) => id.0,
+        }
+    }
+
+    /// The campaign, if it is one.
+    pub fn campaign(self) -> Option<CampaignId> {
+        match self {
+            Self::Campaign(id) => Some(id),
+            Self::Send(_) => None,
+        }
+    }
+
+    /// The send, if it is one.
+    pub fn send(self) -> Option<SendId> {
+        match self {
+            Self::Campaign(_) => None,
+            Self::Send(id) => Some(id),
+        }
+    }
+}
+
+/// Who takes pushes to phones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Provider {
+    /// Firebase Cloud Messaging.
+    Fcm,
+    /// Apple Push Notification service.
+    Apns,
+}
+
+impl Provider {
+    /// `fcm` or `apns`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fcm => "fcm",
+            Self::Apns => "apns",
+        }
+    }
+
+    pub(crate) fn wire(provider: Option<Self>) -> v1::Provider {
+        match provider {
+            None => v1::Provider::Unspecified,
+            Some(Self::Fcm) => v1::Provider::Fcm,
+            Some(Self::Apns) => v1::Provider::Apns,
+        }
+    }
+
+    pub(crate) fn of_wire(provider: v1::Provider) -> Option<Self> {
+        match provider {
+            v1::Provider::Unspecified => None,
+            v1::Provider::Fcm => Some(Self::Fcm),
+            v1::Provider::Apns => Some(Self::Apns),
+        }
+    }
+}
+
+impl Push {
+    /// Its device among all tenants'.
+    pub fn key(&self) -> DeviceKey {
+        DeviceKey { tenant: self.tenant, device: self.device.clone() }
+    }
+}
+
+impl From<Origin> for v1::Origin {
+    fn from(origin: Origin) -> Self {
+        Self {
+            campaign: origin.source.campaign().map(|id| wire::bytes_of(id.0)),
+            send: origin.source.send().map(|id| wire::bytes_of(id.0)),
+            cause: wire::bytes_of(origin.cause.0),
+        }
+    }
+}
+
+impl TryFrom<v1::Origin> for Origin {
+    type Error = WireError;
+
+    fn try_from(origin: v1::Origin) -> Result<Self, WireError> {
+        let campaign = wire::uuid_or_none(origin.campaign.as_ref(), "origin.campaign")?;
+        let send = wire::uuid_or_none(origin.send.as_ref(), "origin.send")?;
+        let source = match (campaign, send) {
+            (Some(id), None) => Source::Campaign(CampaignId(id)),
+            (None, Some(id)) => Source::Send(SendId(id)),
+            _ => return Err(WireError::Member("origin")),
+        };
+        Ok(Self { source, cause: CauseId(wire::uuid(&origin.cause, "origin.cause")?) })
+    }
+}
+
+wire!(Push => v1::Push);
+
+impl From<&Push> for v1::Push {
+    fn from(push: &Push) -> Self {
+        Self {
+            id: wire::bytes_of(push.id.0),
+            tenant: wire::bytes_of(push.tenant.0),
+            device: push.device.as_str().to_owned(),
+            origin: Some(push.origin.into()),
+            app: push.app.clone(),
+            provider: Provider::wire(Some(push.provider)).into(),
+            token: push.token.clone(),
+            message: Some((&push.message).into()),
+            created_at_ms: push.created_at.0,
+            expires_at_ms: push.expires_at.0,
+            received_at_ms: push.received_at.unwrap_or_default().0,
+            token_at_ms: push.token_at.0,
+        }
+    }
+}
+
+impl TryFrom<v1::Push> for Push {
+    type Error = WireError;
+
+    fn try_from(push: v1::Push) -> Result<Self, WireError> {
+        Ok(Self {
+            provider: wire::present(Provider::of_wire(push.provider()), "provider")?,
+            id: PushId(wire::uuid(&push.id, "id")?),
+            tenant: TenantId(wire::uuid(&push.tenant, "tenant")?),
+            device: wire::device(&push.device)?,
+            origin: wire::present(push.origin, "origin")?.try_into()?,
+            app: push.app,
+            token: push.token,
+            token_at: UnixMillis(push.token_at_ms),
+            message: wire::present(push.message, "message")?.into(),
+            created_at: UnixMillis(push.created_at_ms),
+            expires_at: UnixMillis(push.expires_at_ms),
+            received_at: wire::time_or_none(push.received_at_ms),
+        })
+    }
+}
