@@ -65,8 +65,7 @@ impl Database {
         T: Send + 'static,
         W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let written = self.write_then(0, work, |_| ());
-        async move { written.await }
+        self.write_then(0, work, |_| ())
     }
 
     /// Like [`Database::write`], for work that holds `bytes` in memory while it waits (they count against the
