@@ -68,7 +68,10 @@ impl TransitionId {
         kind: TransitionKind,
         at: UnixMillis,
     ) -> Self {
-        Self(derived(tenant, &["transition", &zone.to_string(), kind.as_str(), &at.0.to_string(), device.as_str()]))
+        Self(derived(
+            tenant,
+            &["transition", &zone.to_string(), kind.as_str(), &at.0.to_string(), device.as_str()],
+        ))
     }
 }
 
@@ -168,8 +171,8 @@ mod tests {
         assert_eq!(zone.0, Uuid::new_v5(&Uuid::from_u128(7), b"shop-1"));
         assert_eq!(
             [enter.0.to_string(), push.0.to_string()],
-            ["ENTER", "PUSH"],
+            ["9fc923db-af7d-5416-9956-927f87adaa9a", "bd61f001-6c1f-53f1-be05-a73b6286c648"],
         );
-        assert_ne!(enter, TransitionId::of(TENANT, &device, zone, TransitionKind::Exit, UnixMillis(1_000)));
+        assert_ne!(enter, TransitionId::of(TENANT, &device, zone, TransitionKind::Dwell, UnixMillis(1_000)));
     }
 }

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use geopush_geometry::Position;
-use prost::Message as _;
 use uuid::Uuid;
 
 use crate::{DeviceId, UnixMillis};

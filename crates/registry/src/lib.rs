@@ -1,7 +1,28 @@
-//! What merchants and phones configure: tenants, keys, apps, zones, campaigns, devices, sends.
+//! What merchants and phones configure: tenants, keys, apps, zones, campaigns, devices.
 //!
 //! Each is a row of a conditional table and, but for devices, a record of a compacted topic. [`Publisher`] changes
 //! both or neither; [`Directory`] is the followed copy of tenants' keys and apps that every role can ask without
-//! I/O. [`AppCredentials`] are sealed by a [`Sealer`] before they are written anywhere.
+//! I/O; [`Devices`] are read and written by both HTTP edges and by the dispatcher. [`AppCredentials`] are sealed by a
+//! [`Sealer`] before they are written anywhere.
 //!
 //! Nothing here speaks HTTP, and nothing judges a request: that is for the edges.
+
+mod campaigns;
+mod credentials;
+mod devices;
+mod directory;
+mod keys;
+mod publisher;
+mod sealed;
+mod tenants;
+mod zones;
+
+pub use campaigns::{campaign_of, campaign_row};
+pub use credentials::{ApnsCredentials, ApnsEnvironment, AppCredentials, CredentialError, FcmCredentials, ServiceAccount};
+pub use devices::{Device, DeviceError, Devices, KnownDevices, Platform};
+pub use directory::{AppProviders, Directory, Principal};
+pub use keys::NewKey;
+pub use publisher::{Change, ChangeError, Published, Publisher};
+pub use sealed::{SealError, Sealer};
+pub use tenants::{NewTenant, app_row, create_tenant};
+pub use zones::{zone_of, zone_row};

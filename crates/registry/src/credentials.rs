@@ -1,0 +1,162 @@
+//! An app's credentials with the push providers, as merchants upload them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RsaKeyPair};
+use serde::{Deserialize, Serialize};
+
+/// An app's credentials. `Debug` shows no secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppCredentials {
+    /// For Firebase Cloud Messaging.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fcm: Option<FcmCredentials>,
+    /// For the Apple Push Notification service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apns: Option<ApnsCredentials>,
+}
+
+/// For Firebase Cloud Messaging.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FcmCredentials {
+    /// The key file of a service account, as Google gives it.
+    pub service_account: ServiceAccount,
+    /// Another address than Google's, where the operator allows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+}
+
+/// The parts of a service account's key file that sending needs; its others are dropped.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceAccount {
+    /// The project that the messages are counted to.
+    pub project_id: String,
+    /// The account.
+    pub client_email: String,
+    /// Its RSA key, PKCS #8 in PEM.
+    pub private_key: String,
+    /// Where tokens are had; Google's where the file says nothing.
+    #[serde(default = "google_token_uri")]
+    pub token_uri: String,
+}
+
+/// For the Apple Push Notification service, by token.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApnsCredentials {
+    /// The developer team.
+    pub team_id: String,
+    /// The key's id.
+    pub key_id: String,
+    /// The app's bundle id.
+    pub topic: String,
+    /// The `.p8` file: a P-256 key, PKCS #8 in PEM.
+    pub private_key: String,
+    /// Which of Apple's two services.
+    pub environment: ApnsEnvironment,
+    /// Another address than Apple's, where the operator allows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+}
+
+/// Which of Apple's two services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ApnsEnvironment {
+    /// For apps from the store.
+    Production,
+    /// For apps in development.
+    Sandbox,
+}
+
+const GOOGLE_TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
+
+fn google_token_uri() -> String {
+    GOOGLE_TOKEN_URI.to_owned()
+}
+
+/// Something that makes credentials useless or is not allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialError {
+    /// JSON pointer of the member.
+    pub pointer: &'static str,
+    /// `required`, `invalid_key`, `invalid_url` or `provider_url_not_allowed`.
+    pub code: &'static str,
+    /// What to do.
+    pub detail: &'static str,
+}
+
+impl AppCredentials {
+    /// Everything that is wrong with them. A tenant must not aim the sender, so addresses of its own are refused
+    /// unless the operator allows them.
+    pub fn check(&self, allow_provider_urls: bool) -> Vec<CredentialError> {
+        let mut errors = Vec::new();
+        let mut refuse = |pointer, code, detail| errors.push(CredentialError { pointer, code, detail });
+        let mut check_url = |pointer, url: Option<&str>| match url {
+            None => {}
+            Some(_) if !allow_provider_urls => refuse(
+                pointer,
+                "provider_url_not_allowed",
+                "leave it out; only an operator who starts with --allow-provider-urls lets apps name addresses",
+            ),
+            Some(url) if !url.starts_with("https://") => {
+                refuse(pointer, "invalid_url", "give an address that begins with https://");
+            }
+            Some(_) => {}
+        };
+        if let Some(fcm) = &self.fcm {
+            check_url("/fcm/base_url", fcm.base_url.as_deref());
+            let token_uri = &fcm.service_account.token_uri;
+            check_url("/fcm/service_account/token_uri", Some(token_uri.as_str()).filter(|u| *u != GOOGLE_TOKEN_URI));
+        }
+        if let Some(apns) = &self.apns {
+            check_url("/apns/base_url", apns.base_url.as_deref());
+        }
+        if self.fcm.is_none() && self.apns.is_none() {
+            refuse("", "required", "give the credentials of fcm, apns or both");
+        }
+        if self.fcm.as_ref().is_some_and(|fcm| !is_rsa_key(&fcm.service_account.private_key)) {
+            refuse(
+                "/fcm/service_account/private_key",
+                "invalid_key",
+                "give the key file of the service account as it was downloaded: an RSA key in PKCS #8 PEM",
+            );
+        }
+        if self.apns.as_ref().is_some_and(|apns| !is_p256_key(&apns.private_key)) {
+            refuse(
+                "/apns/private_key",
+                "invalid_key",
+                "give the .p8 file as it was downloaded: a P-256 key in PKCS #8 PEM",
+            );
+        }
+        errors
+    }
+}
+
+fn is_rsa_key(pem: &str) -> bool {
+    pkcs8(pem).is_some_and(|der| RsaKeyPair::from_pkcs8(&der).is_ok())
+}
+
+fn is_p256_key(pem: &str) -> bool {
+    let random = ring::rand::SystemRandom::new();
+    pkcs8(pem)
+        .is_some_and(|der| EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der, &random).is_ok())
+}
+
+/// The DER in a `PRIVATE KEY` PEM block.
+fn pkcs8(pem: &str) -> Option<Vec<u8>> {
+    let (_, rest) = pem.split_once("-----BEGIN PRIVATE KEY-----")?;
+    let (body, _) = rest.split_once("-----END PRIVATE KEY-----")?;
+    STANDARD.decode(body.split_whitespace().collect::<String>()).ok()
+}
+
+impl std::fmt::Debug for AppCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AppCredentials")
+            .field("fcm", &self.fcm.is_some())
+            .field("apns", &self.apns.is_some())
+            .finish_non_exhaustive()
+    }
+}
