@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::DatabaseError;
 
-/// The format of the file as a whole, in SQLite's `user_version`. Those who own tables have versions of their own.
+/// The format of the whole file, in SQLite's `user_version`. An older geopush refuses a newer one's file.
 const FORMAT: i64 = 1;
 /// "GPsh": lets `file` and others tell what this database is.
 const APPLICATION_ID: i64 = 0x4750_7368;

@@ -96,7 +96,7 @@ fn checkpoint(connection: &Connection) {
         Ok(0) => {}
         Ok(_) => tracing::debug!("the WAL could not be folded in whole: someone is reading"),
         Err(error) => {
-            tracing::warn!(%error, "the WAL could not be folded in; check the disk's space and health")
+            tracing::warn!(%error, "the WAL could not be folded in; check the disk's space and health");
         }
     }
 }

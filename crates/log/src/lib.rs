@@ -10,6 +10,7 @@
 //!
 //! This crate never looks inside a value, and knows nothing of tenants, zones or pushes.
 
+mod backoff;
 mod embedded;
 mod follow;
 mod group;
@@ -18,7 +19,7 @@ mod rejected;
 mod stage;
 mod topic;
 
-pub use embedded::EmbeddedLog;
+pub use embedded::{EmbeddedLog, EmbeddedOptions};
 pub use follow::Follower;
 pub use group::{Batch, Commit, Committer, Event, Given, Group, Lost};
 pub use record::{Partition, Received, Record, TraceId};

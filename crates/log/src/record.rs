@@ -31,6 +31,9 @@ pub struct Record {
 }
 
 impl Record {
+    /// The largest key and value together, in bytes: below the 1 MiB that Kafka's brokers take by default.
+    pub const MAX_BYTES: usize = 1_000_000;
+
     /// A record that goes to its key's partition.
     pub fn new(topic: Topic, key: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
         Self { topic, partition: Partition::OfKey, key: key.into(), value: Some(value.into()), trace: None }
