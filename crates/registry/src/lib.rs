@@ -17,7 +17,7 @@ mod sealed;
 mod tenants;
 mod zones;
 
-pub use campaigns::{campaign_of, campaign_row};
+pub use campaigns::{campaign_of, campaign_row, message_json, message_of};
 pub use credentials::{ApnsCredentials, ApnsEnvironment, AppCredentials, CredentialError, FcmCredentials, ServiceAccount};
 pub use devices::{Device, DeviceError, Devices, KnownDevices, Platform};
 pub use directory::{AppProviders, Directory, Principal};

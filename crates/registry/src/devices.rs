@@ -1,0 +1,357 @@
+//! Devices: registered by phones and merchants, made by their first ping, read by the dispatcher.
+
+use std::time::Duration;
+
+use geopush_log::{AppendError, Record, SharedLog, Topic};
+use geopush_model::{DeviceId, DeviceKey, Ping, PingKind, TenantId, UnixMillis, Wire as _};
+use geopush_store::tables::{DeviceRow, device_bucket};
+use geopush_store::{Store, StoreError, Timestamp};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::publisher::corrupt;
+
+/// A device as it is now. `Debug` shows no token.
+#[derive(Clone, PartialEq)]
+pub struct Device {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Which one.
+    pub device: DeviceId,
+    /// What it runs, once registered.
+    pub platform: Option<Platform>,
+    /// The app that is on it.
+    pub app: Option<String>,
+    /// Its address with the push provider. In no log line.
+    pub push_token: Option<String>,
+    /// When that token was registered.
+    pub token_at: Option<UnixMillis>,
+    /// BCP 47.
+    pub locale: Option<String>,
+    /// IANA.
+    pub timezone: Option<String>,
+    /// The merchant's own JSON.
+    pub attributes: Map<String, Value>,
+    /// The merchant's own words.
+    pub tags: Vec<String>,
+    /// Whether its owner wants pushes.
+    pub push_consent: bool,
+    /// Whether its owner wants to be located.
+    pub location_consent: bool,
+    /// When it was first made.
+    pub created_at: UnixMillis,
+    /// When it was last changed.
+    pub updated_at: UnixMillis,
+    /// Counts its changes from 1 on, across deletion.
+    pub version: i64,
+}
+
+/// What a device runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Platform {
+    /// Android.
+    Android,
+    /// iOS.
+    Ios,
+    /// A browser.
+    Web,
+}
+
+impl Platform {
+    const ALL: [(Self, &'static str); 3] = [(Self::Android, "android"), (Self::Ios, "ios"), (Self::Web, "web")];
+
+    /// `android`, `ios` or `web`.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+
+    /// Reads `android`, `ios` or `web`.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().find(|row| row.1 == text).map(|row| row.0)
+    }
+}
+
+impl Device {
+    /// A device of which nothing is known but that it exists.
+    pub fn new(tenant: TenantId, device: DeviceId, now: UnixMillis) -> Self {
+        Self {
+            tenant,
+            device,
+            platform: None,
+            app: None,
+            push_token: None,
+            token_at: None,
+            locale: None,
+            timezone: None,
+            attributes: Map::new(),
+            tags: Vec::new(),
+            push_consent: true,
+            location_consent: true,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        }
+    }
+
+    fn row(&self, deleted: bool) -> DeviceRow {
+        DeviceRow {
+            tenant: self.tenant.0,
+            bucket: device_bucket(self.device.as_str()),
+            device: self.device.as_str().to_owned(),
+            platform: self.platform.map(|p| p.as_str().to_owned()),
+            app: self.app.clone(),
+            push_token: self.push_token.clone(),
+            token_at: self.token_at.map(|at| Timestamp(at.0)),
+            locale: self.locale.clone(),
+            timezone: self.timezone.clone(),
+            attributes: Value::Object(self.attributes.clone()).to_string(),
+            tags: Value::from(self.tags.clone()).to_string(),
+            push_consent: self.push_consent,
+            location_consent: self.location_consent,
+            deleted,
+            created_at: Timestamp(self.created_at.0),
+            updated_at: Timestamp(self.updated_at.0),
+            version: self.version,
+        }
+    }
+
+    /// The device of a row, whether or not it is deleted.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when the row holds what no device has.
+    pub fn of_row(row: DeviceRow) -> Result<Self, StoreError> {
+        let corrupt = corrupt::<DeviceRow>;
+        let platform = row.platform.map(|p| Platform::parse(&p).ok_or_else(|| corrupt("platform")));
+        Ok(Self {
+            tenant: TenantId(row.tenant),
+            device: DeviceId::new(&row.device).map_err(|_| corrupt("device"))?,
+            platform: platform.transpose()?,
+            app: row.app,
+            push_token: row.push_token,
+            token_at: row.token_at.map(|at| UnixMillis(at.0)),
+            locale: row.locale,
+            timezone: row.timezone,
+            attributes: serde_json::from_str(&row.attributes).map_err(|_| corrupt("attributes"))?,
+            tags: serde_json::from_str(&row.tags).map_err(|_| corrupt("tags"))?,
+            push_consent: row.push_consent,
+            location_consent: row.location_consent,
+            created_at: UnixMillis(row.created_at.0),
+            updated_at: UnixMillis(row.updated_at.0),
+            version: row.version,
+        })
+    }
+}
+
+impl std::fmt::Debug for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Device").field("device", &self.device).field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+/// Why a device could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The caller knows another version.
+    #[error("the device was changed by somebody else in the meantime; read it again and decide anew")]
+    Conflict,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log failed: the device is deleted, but still inside its zones until the deletion is asked for again.
+    #[error(transparent)]
+    Log(#[from] AppendError),
+}
+
+/// How often a write that lost a race is tried again, if the caller did not name a version.
+const MOST_TRIES: usize = 8;
+/// A device that was deleted in another process is known again as new at most this late.
+const KNOWN_FOR: Duration = Duration::from_mins(10);
+
+/// The devices that are known to have a row: one look a device and ten minutes, not one a ping. Shared by what runs
+/// in one process, so that a device deleted there is forgotten there at once.
+#[derive(Clone)]
+pub struct KnownDevices(moka::sync::Cache<DeviceKey, ()>);
+
+impl KnownDevices {
+    /// Remembers at most this many.
+    pub fn new(most: u64) -> Self {
+        Self(moka::sync::Cache::builder().max_capacity(most).time_to_live(KNOWN_FOR).build())
+    }
+}
+
+/// Reads and writes devices. Cheap to clone.
+#[derive(Clone)]
+pub struct Devices {
+    store: Store,
+    log: SharedLog,
+    known: KnownDevices,
+}
+
+impl Devices {
+    /// The devices in this store; deletions are told to this log.
+    pub fn new(store: Store, log: SharedLog, known: KnownDevices) -> Self {
+        Self { store, log, known }
+    }
+
+    /// The device, if it exists and is not deleted.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn get(&self, tenant: TenantId, device: &DeviceId) -> Result<Option<Device>, StoreError> {
+        let row = self.row(tenant, device).await?;
+        row.filter(|row| !row.deleted).map(Device::of_row).transpose()
+    }
+
+    /// These devices, `None` where there is none, in the order asked.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn get_many(&self, keys: &[DeviceKey]) -> Result<Vec<Option<Device>>, StoreError> {
+        let keys: Vec<_> = keys.iter().map(|key| row_key(key.tenant, &key.device)).collect();
+        let rows = self.store.get_all::<DeviceRow>(&keys).await?;
+        rows.into_iter().map(|row| row.filter(|row| !row.deleted).map(Device::of_row).transpose()).collect()
+    }
+
+    /// Makes a device that has just pinged, if it is not there.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn ensure(&self, tenant: TenantId, device: &DeviceId, now: UnixMillis) -> Result<(), StoreError> {
+        let key = DeviceKey { tenant, device: device.clone() };
+        if self.known.0.contains_key(&key) {
+            return Ok(());
+        }
+        let row = self.row(tenant, device).await?;
+        if row.as_ref().is_none_or(|row| row.deleted) {
+            let (fresh, version) = successor(tenant, device, row.as_ref(), now);
+            // Whoever came first made it.
+            self.write(&fresh, false, version).await?;
+        }
+        self.known.0.insert(key, ());
+        Ok(())
+    }
+
+    /// Changes a device, made first if it is not there; returns it and whether it was made. With `version`, only if
+    /// that is its version. `change` may be called more than once.
+    ///
+    /// # Errors
+    /// [`DeviceError::Conflict`] when the version is another, or others change it all the time.
+    pub async fn upsert(
+        &self,
+        tenant: TenantId,
+        device: &DeviceId,
+        version: Option<i64>,
+        now: UnixMillis,
+        change: impl Fn(&mut Device) + Send,
+    ) -> Result<(Device, bool), DeviceError> {
+        for _ in 0..MOST_TRIES {
+            let row = self.row(tenant, device).await?;
+            let made = row.as_ref().is_none_or(|row| row.deleted);
+            if version.is_some_and(|wanted| made || row.as_ref().is_none_or(|row| row.version != wanted)) {
+                return Err(DeviceError::Conflict);
+            }
+            let (mut next, replaced) = successor(tenant, device, row.as_ref(), now);
+            if let Some(row) = row.filter(|_| !made) {
+                next = Device { version: next.version, updated_at: now, ..Device::of_row(row)? };
+            }
+            let token = next.push_token.clone();
+            change(&mut next);
+            if next.push_token != token {
+                next.token_at = next.push_token.is_some().then_some(now);
+            }
+            if self.write(&next, false, replaced).await? {
+                self.known.0.insert(DeviceKey { tenant, device: device.clone() }, ());
+                return Ok((next, made));
+            }
+        }
+        Err(DeviceError::Conflict)
+    }
+
+    /// Deletes a device and has it forgotten: it leaves every zone. Returns whether it was there.
+    ///
+    /// # Errors
+    /// When the store or the log fails; asking again finishes what was begun.
+    pub async fn delete(
+        &self,
+        tenant: TenantId,
+        device: &DeviceId,
+        version: Option<i64>,
+        now: UnixMillis,
+    ) -> Result<bool, DeviceError> {
+        let key = DeviceKey { tenant, device: device.clone() };
+        for _ in 0..MOST_TRIES {
+            let Some(row) = self.row(tenant, device).await?.filter(|row| !row.deleted) else { return Ok(false) };
+            if version.is_some_and(|wanted| row.version != wanted) {
+                return Err(DeviceError::Conflict);
+            }
+            // First the log: a crash before the row is marked leaves a device that can be deleted again.
+            let ping = Ping { tenant, device: device.clone(), received_at: now, kind: PingKind::Forget };
+            self.log.append(vec![Record::new(Topic::Pings, key.to_bytes(), ping.encode())]).await?;
+            let (gone, replaced) = successor(tenant, device, Some(&row), now);
+            self.known.0.invalidate(&key);
+            if self.write(&gone, true, replaced).await? {
+                self.known.0.invalidate(&key);
+                return Ok(true);
+            }
+        }
+        Err(DeviceError::Conflict)
+    }
+
+    /// Drops a token that a provider called dead, if it is still the device's.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn drop_token_if(
+        &self,
+        tenant: TenantId,
+        device: &DeviceId,
+        token: &str,
+        now: UnixMillis,
+    ) -> Result<bool, StoreError> {
+        for _ in 0..MOST_TRIES {
+            let row = self.row(tenant, device).await?.filter(|row| !row.deleted);
+            let Some(row) = row.filter(|row| row.push_token.as_deref() == Some(token)) else { return Ok(false) };
+            let version = row.version;
+            let next = Device {
+                push_token: None,
+                token_at: None,
+                version: version + 1,
+                updated_at: now,
+                ..Device::of_row(row)?
+            };
+            if self.write(&next, false, Some(version)).await? {
+                return Ok(true);
+            }
+        }
+        Err(StoreError::Unavailable("a device is changed by too many at once".to_owned()))
+    }
+
+    async fn row(&self, tenant: TenantId, device: &DeviceId) -> Result<Option<DeviceRow>, StoreError> {
+        let (partition, clustering) = row_key(tenant, device);
+        self.store.get(&partition, &clustering).await
+    }
+
+    async fn write(&self, device: &Device, deleted: bool, replaces: Option<i64>) -> Result<bool, StoreError> {
+        let row = device.row(deleted);
+        match replaces {
+            None => self.store.put_if_absent(row).await,
+            Some(version) => self.store.put_if_version(row, version).await,
+        }
+    }
+}
+
+fn row_key(tenant: TenantId, device: &DeviceId) -> ((Uuid, i32), (String,)) {
+    ((tenant.0, device_bucket(device.as_str())), (device.as_str().to_owned(),))
+}
+
+/// An empty device to follow the row that is there, if one is, and the version that it replaces.
+fn successor(
+    tenant: TenantId,
+    device: &DeviceId,
+    row: Option<&DeviceRow>,
+    now: UnixMillis,
+) -> (Device, Option<i64>) {
+    let version = row.map(|row| row.version);
+    let fresh = Device::new(tenant, device.clone(), now);
+    (Device { version: version.unwrap_or(0) + 1, ..fresh }, version)
+}

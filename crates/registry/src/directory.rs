@@ -1,0 +1,142 @@
+//! Tenants' keys and apps, followed from the log, so that every role can ask without I/O.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use geopush_log::{Follower, LogError, Received, SharedLog, Topic};
+use geopush_model::{Config, ConfigItem, KeyHash, KeyKind, TenantId, Wire as _};
+
+use crate::keys::hash_of;
+use crate::{AppCredentials, Sealer};
+
+/// Whose key it is and what it opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// Whose.
+    pub tenant: TenantId,
+    /// What it opens.
+    pub kind: KeyKind,
+}
+
+/// Which providers an app has credentials for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppProviders {
+    /// For FCM.
+    pub fcm: bool,
+    /// For APNs.
+    pub apns: bool,
+}
+
+/// The followed copy.
+pub struct Directory {
+    items: Arc<RwLock<Items>>,
+    follower: Follower,
+}
+
+#[derive(Default)]
+struct Items {
+    keys: HashMap<KeyHash, Versioned<Option<Principal>>>,
+    apps: HashMap<(TenantId, String), Versioned<AppEntry>>,
+}
+
+struct Versioned<T> {
+    version: i64,
+    value: T,
+}
+
+struct AppEntry {
+    providers: Option<AppProviders>,
+    credentials: Option<Arc<AppCredentials>>,
+}
+
+impl Directory {
+    /// Follows the configuration; returns when everything that is there now is known.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub async fn follow(log: SharedLog, sealer: Sealer) -> Result<Self, LogError> {
+        let items = Arc::new(RwLock::new(Items::default()));
+        let applied = Arc::clone(&items);
+        let apply = move |records: &[Received]| {
+            let mut items = applied.write().expect("no holder of this lock panics");
+            for record in records {
+                items.apply(record, &sealer);
+            }
+        };
+        let follower = Follower::start(log, Topic::Config, apply).await?;
+        Ok(Self { items, follower })
+    }
+
+    /// The read barrier: returns when every change that was answered before the call is known.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub async fn barrier(&self) -> Result<(), LogError> {
+        self.follower.barrier().await
+    }
+
+    /// Who holds this key, if anybody does.
+    pub fn authenticate(&self, key: &str) -> Option<Principal> {
+        self.read().keys.get(&hash_of(key))?.value
+    }
+
+    /// Which providers an app has credentials for, if there is such an app.
+    pub fn app_providers(&self, tenant: TenantId, app: &str) -> Option<AppProviders> {
+        self.read().apps.get(&(tenant, app.to_owned()))?.value.providers
+    }
+
+    /// An app's credentials with their version, if there is such an app and they could be opened.
+    pub fn app(&self, tenant: TenantId, app: &str) -> Option<(i64, Arc<AppCredentials>)> {
+        let items = self.read();
+        let entry = items.apps.get(&(tenant, app.to_owned()))?;
+        Some((entry.version, Arc::clone(entry.value.credentials.as_ref()?)))
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Items> {
+        self.items.read().expect("no holder of this lock panics")
+    }
+}
+
+impl Items {
+    /// A version that is older than the one known is a late copy.
+    fn apply(&mut self, record: &Received, sealer: &Sealer) {
+        let Some(value) = &record.value else { return };
+        let config = match Config::decode(value) {
+            Ok(config) => config,
+            Err(error) => {
+                metrics::counter!("geopush_registry_config_undecodable_total").increment(1);
+                tracing::error!(%error, offset = record.offset, "a configuration record was left out: a newer version may have written it");
+                return;
+            }
+        };
+        let (tenant, version) = (config.tenant, config.version);
+        match config.item {
+            ConfigItem::Tenant { .. } => {}
+            ConfigItem::Key(key) => {
+                let principal = (!key.revoked).then_some(Principal { tenant, kind: key.kind });
+                put(&mut self.keys, key.hash, version, principal);
+            }
+            ConfigItem::App(app) => {
+                let entry = if app.deleted {
+                    AppEntry { providers: None, credentials: None }
+                } else {
+                    let credentials = sealer.open(tenant, &app.name, &app.sealed);
+                    if let Err(error) = &credentials {
+                        tracing::error!(%tenant, app = app.name, %error, "an app can't send");
+                    }
+                    AppEntry {
+                        providers: Some(AppProviders { fcm: app.fcm, apns: app.apns }),
+                        credentials: credentials.ok().map(Arc::new),
+                    }
+                };
+                put(&mut self.apps, (tenant, app.name), version, entry);
+            }
+        }
+    }
+}
+
+fn put<K: Eq + std::hash::Hash, V>(map: &mut HashMap<K, Versioned<V>>, key: K, version: i64, value: V) {
+    if map.get(&key).is_none_or(|known| known.version <= version) {
+        map.insert(key, Versioned { version, value });
+    }
+}
