@@ -18,23 +18,35 @@ pub enum StoreError {
     #[error("the store is full: too many writes are waiting; try again in a moment")]
     Full,
     /// A value is not of its column's type, on its way in or out; a double that is not a number is of no type.
-    #[error("table {table}, column {column}: the value is not of the declared type; check which version wrote it")]
+    #[error(
+        "table {table}, column {column}: the value is not of the declared type; check which version wrote it"
+    )]
     Corrupt {
         /// The table.
         table: &'static str,
         /// The column.
         column: &'static str,
     },
-    /// The table exists with another key than the declared one, which no migration can change.
-    #[error("table {table} exists with the key ({found}), but ({declared}) is declared; run the version that made it")]
+    /// The table is there in a form that no migration can make the declared one.
+    #[error("table {table} is not as declared: {reason}; run the version that made it")]
     Incompatible {
         /// The table.
         table: &'static str,
-        /// The key's columns as they are.
-        found: String,
-        /// The key's columns as declared.
-        declared: String,
+        /// What is otherwise.
+        reason: String,
     },
+}
+
+impl StoreError {
+    /// The variant's name, for metrics.
+    pub(crate) const fn outcome(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Full => "full",
+            Self::Corrupt { .. } => "corrupt",
+            Self::Incompatible { .. } => "incompatible",
+        }
+    }
 }
 
 /// The operations on tables, by declaration. A row is a value for each column, in the declaration's order; a key is

@@ -127,6 +127,7 @@ macro_rules! table {
                 ($(self.$partition.clone(),)+)
             }
 
+            #[allow(clippy::unused_unit)] // what is left where there is no clustering key
             fn clustering(&self) -> Self::Clustering {
                 ($($(self.$clustering.clone(),)+)?)
             }

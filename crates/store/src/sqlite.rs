@@ -1,0 +1,212 @@
+//! A declaration as SQLite: one typed table each, and the statements on it.
+//!
+//! Rows live in the order of their whole key (`WITHOUT ROWID`). Where they expire, `expires_at` (ms since the Unix
+//! epoch) says when, with an index of its own. A statement's parameters are `?1, ?2, …` in the order of its columns.
+
+use std::ops::Bound as End;
+
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+
+use crate::{Column, ColumnType, Direction, Schema, StoreError, Value};
+
+/// The column that says when a row's time runs out.
+pub(crate) const EXPIRES_AT: &str = "expires_at";
+
+/// The type of a column in a `STRICT` table.
+pub(crate) const fn type_of(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Text => "TEXT",
+        ColumnType::Uuid | ColumnType::Blob => "BLOB",
+        ColumnType::BigInt | ColumnType::Int | ColumnType::Timestamp | ColumnType::Boolean => "INTEGER",
+        ColumnType::Double => "REAL",
+    }
+}
+
+/// A column's name and type.
+pub(crate) fn definition(column: &Column) -> String {
+    format!("\"{}\" {}", column.name, type_of(column.kind))
+}
+
+pub(crate) fn create_table(schema: &Schema) -> String {
+    let mut columns: Vec<_> = schema.columns.iter().map(definition).collect();
+    if schema.ttl_s.is_some() {
+        columns.push(format!("{EXPIRES_AT} INTEGER"));
+    }
+    format!(
+        "CREATE TABLE IF NOT EXISTS \"{}\" ({}, PRIMARY KEY ({})) STRICT, WITHOUT ROWID",
+        schema.name,
+        columns.join(", "),
+        names(schema.key())
+    )
+}
+
+pub(crate) fn create_expiry_index(schema: &Schema) -> String {
+    format!("CREATE INDEX IF NOT EXISTS \"{0}_by_expiry\" ON \"{0}\" ({EXPIRES_AT})", schema.name)
+}
+
+/// Parameters: the row, then when it expires where it does.
+pub(crate) fn put(schema: &Schema) -> String {
+    format!("INSERT OR REPLACE {}", insert(schema))
+}
+
+/// Parameters: the row, then when it expires and the time of now where it does. Changes one row or none.
+pub(crate) fn put_if_absent(schema: &Schema) -> String {
+    let then = match schema.ttl_s {
+        None => "NOTHING".to_owned(),
+        Some(_) => {
+            let set = |name| format!("\"{name}\" = excluded.\"{name}\"");
+            let values = schema.values().iter().map(|column| column.name).chain([EXPIRES_AT]);
+            let now = schema.columns.len() + 2;
+            format!(
+                "UPDATE SET {} WHERE \"{}\".{EXPIRES_AT} <= ?{now}",
+                values.map(set).collect::<Vec<_>>().join(", "),
+                schema.name
+            )
+        }
+    };
+    format!("INSERT {} ON CONFLICT ({}) DO {then}", insert(schema), names(schema.key()))
+}
+
+/// Parameters: the row, the version, then when it expires and the time of now where it does. Changes one row or none.
+pub(crate) fn put_if_version(schema: &Schema) -> String {
+    let key_len = schema.key().len();
+    let is = |(i, name): (usize, &str)| format!("\"{name}\" = ?{}", i + 1);
+    let columns = || schema.columns.iter().map(|column| column.name).enumerate();
+    let mut set: Vec<_> = columns().skip(key_len).map(is).collect();
+    let mut wanted: Vec<_> = columns().take(key_len).map(is).collect();
+    let version = schema.columns.len() + 1;
+    wanted.push(format!("version = ?{version}"));
+    if schema.ttl_s.is_some() {
+        set.push(format!("{EXPIRES_AT} = ?{}", version + 1));
+        wanted.push(format!("{EXPIRES_AT} > ?{}", version + 2));
+    }
+    format!("UPDATE \"{}\" SET {} WHERE {}", schema.name, set.join(", "), wanted.join(" AND "))
+}
+
+/// Parameters: the key, then the time of now where rows expire.
+pub(crate) fn get(schema: &Schema) -> String {
+    let mut wanted = equal(schema.key());
+    if schema.ttl_s.is_some() {
+        wanted.push(format!("{EXPIRES_AT} > ?{}", schema.key().len() + 1));
+    }
+    select(schema, &wanted)
+}
+
+/// Parameters: the key.
+pub(crate) fn delete(schema: &Schema) -> String {
+    format!("DELETE FROM \"{}\" WHERE {}", schema.name, equal(schema.key()).join(" AND "))
+}
+
+/// Parameters: the partition key, the limit, the bounds that are not open, then the time of now where rows expire.
+pub(crate) fn page(schema: &Schema, lower: &End<()>, upper: &End<()>, direction: Direction) -> String {
+    let mut wanted = equal(schema.partition());
+    let limit = wanted.len() + 1;
+    let mut next = limit + 1;
+    let keys = names(schema.clustering());
+    let mut bound = |end: &End<()>, included, excluded| {
+        let operator = match end {
+            End::Included(()) => included,
+            End::Excluded(()) => excluded,
+            End::Unbounded => return,
+        };
+        let marks: Vec<_> = (next..).take(schema.clustering().len()).map(|i| format!("?{i}")).collect();
+        next += marks.len();
+        wanted.push(format!("({keys}) {operator} ({})", marks.join(", ")));
+    };
+    bound(lower, ">=", ">");
+    bound(upper, "<=", "<");
+    if schema.ttl_s.is_some() {
+        wanted.push(format!("{EXPIRES_AT} > ?{next}"));
+    }
+    let mut sql = select(schema, &wanted);
+    if !schema.clustering().is_empty() {
+        let way = match direction {
+            Direction::Ascending => "ASC",
+            Direction::Descending => "DESC",
+        };
+        let order: Vec<_> =
+            schema.clustering().iter().map(|column| format!("\"{}\" {way}", column.name)).collect();
+        sql.push_str(" ORDER BY ");
+        sql.push_str(&order.join(", "));
+    }
+    sql.push_str(&format!(" LIMIT ?{limit}"));
+    sql
+}
+
+/// Parameters: the time of now, and how many rows at most.
+pub(crate) fn expire(schema: &Schema) -> String {
+    let keys = names(schema.key());
+    format!(
+        "DELETE FROM \"{0}\" WHERE ({keys}) IN \
+         (SELECT {keys} FROM \"{0}\" WHERE {EXPIRES_AT} <= ?1 ORDER BY {EXPIRES_AT} LIMIT ?2)",
+        schema.name
+    )
+}
+
+fn insert(schema: &Schema) -> String {
+    let mut columns = names(schema.columns);
+    let mut count = schema.columns.len();
+    if schema.ttl_s.is_some() {
+        columns.push_str(", ");
+        columns.push_str(EXPIRES_AT);
+        count += 1;
+    }
+    let marks: Vec<_> = (1..=count).map(|i| format!("?{i}")).collect();
+    format!("INTO \"{}\" ({columns}) VALUES ({})", schema.name, marks.join(", "))
+}
+
+fn select(schema: &Schema, wanted: &[String]) -> String {
+    format!("SELECT {} FROM \"{}\" WHERE {}", names(schema.columns), schema.name, wanted.join(" AND "))
+}
+
+fn equal(columns: &[Column]) -> Vec<String> {
+    columns.iter().enumerate().map(|(i, column)| format!("\"{}\" = ?{}", column.name, i + 1)).collect()
+}
+
+fn names(columns: &[Column]) -> String {
+    columns.iter().map(|column| format!("\"{}\"", column.name)).collect::<Vec<_>>().join(", ")
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Uuid(uuid) => ValueRef::Blob(uuid.as_bytes()),
+            Self::Int(int) => ValueRef::Integer(*int),
+            Self::Double(double) => ValueRef::Real(*double),
+            Self::Boolean(boolean) => ValueRef::Integer((*boolean).into()),
+            Self::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+/// The row that the statement is at. Nested, since only the outer error is SQLite's.
+pub(crate) fn decode(
+    schema: &'static Schema,
+    row: &rusqlite::Row<'_>,
+) -> rusqlite::Result<Result<Vec<Value>, StoreError>> {
+    let mut values = Vec::with_capacity(schema.columns.len());
+    for (i, column) in schema.columns.iter().enumerate() {
+        match decode_value(column.kind, row.get_ref(i)?) {
+            Some(value) => values.push(value),
+            None => return Ok(Err(StoreError::Corrupt { table: schema.name, column: column.name })),
+        }
+    }
+    Ok(Ok(values))
+}
+
+fn decode_value(kind: ColumnType, stored: ValueRef<'_>) -> Option<Value> {
+    Some(match (kind, stored) {
+        (_, ValueRef::Null) => Value::Null,
+        (ColumnType::Text, ValueRef::Text(text)) => Value::Text(str::from_utf8(text).ok()?.to_owned()),
+        (ColumnType::Uuid, ValueRef::Blob(bytes)) => Value::Uuid(uuid::Uuid::from_slice(bytes).ok()?),
+        (ColumnType::BigInt | ColumnType::Int | ColumnType::Timestamp, ValueRef::Integer(int)) => {
+            Value::Int(int)
+        }
+        (ColumnType::Double, ValueRef::Real(double)) => Value::Double(double),
+        (ColumnType::Boolean, ValueRef::Integer(int)) => Value::Boolean(int != 0),
+        (ColumnType::Blob, ValueRef::Blob(bytes)) => Value::Blob(bytes.to_vec()),
+        _ => return None,
+    })
+}

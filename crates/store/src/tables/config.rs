@@ -1,0 +1,127 @@
+//! What merchants configure: tenants, keys, apps, zones, campaigns.
+//!
+//! A row that was deleted stays with `deleted` set, so that its version never goes back.
+
+use uuid::Uuid;
+
+use crate::{Timestamp, table};
+
+table! {
+    /// A tenant.
+    pub struct TenantRow: "tenants" in Config, conditional, ascending {
+        partition { tenant: Uuid }
+        values { name: String, created_at: Timestamp, updated_at: Timestamp, version: i64 }
+    }
+}
+
+table! {
+    /// An API key, by the hash of what callers show.
+    pub struct KeyRow: "keys" in Config, conditional, ascending {
+        partition {
+            /// SHA-256 of the key.
+            hash: Vec<u8>,
+        }
+        values {
+            tenant: Uuid,
+            /// `secret` or `publishable`.
+            kind: String,
+            revoked: bool,
+            created_at: Timestamp,
+            updated_at: Timestamp,
+            version: i64,
+        }
+    }
+}
+
+table! {
+    /// An app: the credentials of a tenant at the providers.
+    pub struct AppRow: "apps" in Config, conditional, ascending {
+        partition { tenant: Uuid }
+        clustering { app: String }
+        values {
+            /// The credentials, encrypted.
+            sealed: Vec<u8>,
+            /// Whether there are credentials for FCM among them.
+            fcm: bool,
+            /// Whether there are credentials for APNs among them.
+            apns: bool,
+            deleted: bool,
+            created_at: Timestamp,
+            updated_at: Timestamp,
+            version: i64,
+        }
+    }
+}
+
+table! {
+    /// A zone as it is now.
+    pub struct ZoneRow: "zones" in Config, conditional, ascending {
+        partition {
+            tenant: Uuid,
+            /// [`zone_bucket`](crate::tables::zone_bucket) of the zone.
+            bucket: i32,
+        }
+        clustering { zone: Uuid }
+        values {
+            external_id: Option<String>,
+            location_id: Option<String>,
+            name: String,
+            /// GeoJSON, or a circle: JSON.
+            shape: String,
+            exit_buffer_m: Option<f64>,
+            dwell_s: Option<i64>,
+            max_accuracy_m: Option<f64>,
+            active: bool,
+            /// A JSON array.
+            tags: String,
+            /// A JSON object.
+            metadata: String,
+            deleted: bool,
+            created_at: Timestamp,
+            updated_at: Timestamp,
+            version: i64,
+        }
+    }
+}
+
+table! {
+    /// A campaign as it is now.
+    pub struct CampaignRow: "campaigns" in Config, conditional, ascending {
+        partition { tenant: Uuid }
+        clustering { campaign: Uuid }
+        values {
+            name: String,
+            app: String,
+            /// `draft`, `active` or `paused`.
+            status: String,
+            /// JSON.
+            trigger: String,
+            cooldown_s: i64,
+            /// JSON; none means everyone.
+            audience: Option<String>,
+            /// JSON.
+            message: String,
+            deleted: bool,
+            created_at: Timestamp,
+            updated_at: Timestamp,
+            version: i64,
+        }
+    }
+}
+
+table! {
+    /// A change whose row was written and that is to be published: there until it has been.
+    pub struct IntentRow: "intents" in Config, plain, ascending {
+        partition {
+            /// [`intent_shard`](crate::tables::intent_shard) of the entity.
+            shard: i32,
+        }
+        clustering {
+            /// What the entity is: `zone`, `campaign`, and so on.
+            kind: String,
+            /// Its id.
+            entity: String,
+        }
+        values { tenant: Uuid, created_at: Timestamp }
+    }
+}

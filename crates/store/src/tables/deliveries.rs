@@ -1,0 +1,104 @@
+//! What became of each push, by source (a campaign or a send) and by device, and the totals of a source.
+
+use uuid::Uuid;
+
+use crate::{Timestamp, table};
+
+table! {
+    /// A finished push, by its source.
+    pub struct DeliveryBySourceRow: "deliveries_by_source" in History, plain, descending, ttl_days 90 {
+        partition {
+            tenant: Uuid,
+            /// The campaign or send.
+            source: Uuid,
+            /// [`hour_of`](crate::tables::hour_of) `created_at`.
+            hour: i64,
+            /// [`id_shard`](crate::tables::id_shard) of the push.
+            shard: i32,
+        }
+        clustering { created_at: Timestamp, push: Uuid }
+        values {
+            device: String,
+            campaign: Option<Uuid>,
+            send: Option<Uuid>,
+            cause: Uuid,
+            provider: Option<String>,
+            /// `accepted`, `failed`, `suppressed` or `expired`.
+            outcome: String,
+            reason: Option<String>,
+            attempts: i32,
+            finished_at: Timestamp,
+            provider_message_id: Option<String>,
+            app: Option<String>,
+        }
+    }
+}
+
+table! {
+    /// A finished push, by its device.
+    pub struct DeliveryByDeviceRow: "deliveries_by_device" in History, plain, descending, ttl_days 90 {
+        partition {
+            tenant: Uuid,
+            device: String,
+            /// [`month_of`](crate::tables::month_of) `created_at`.
+            month: i32,
+        }
+        clustering { created_at: Timestamp, push: Uuid }
+        values {
+            campaign: Option<Uuid>,
+            send: Option<Uuid>,
+            cause: Uuid,
+            provider: Option<String>,
+            /// `accepted`, `failed`, `suppressed` or `expired`.
+            outcome: String,
+            reason: Option<String>,
+            attempts: i32,
+            finished_at: Timestamp,
+            provider_message_id: Option<String>,
+            app: Option<String>,
+        }
+    }
+}
+
+table! {
+    /// An hour in which a source has deliveries.
+    pub struct SourceHourRow: "source_hours" in History, plain, descending, ttl_days 90 {
+        partition { tenant: Uuid, source: Uuid }
+        clustering { hour: i64 }
+        values {}
+    }
+}
+
+table! {
+    /// A month in which a device has rows of some kind.
+    pub struct DeviceMonthRow: "device_months" in History, plain, descending, ttl_days 90 {
+        partition {
+            tenant: Uuid,
+            device: String,
+            /// `deliveries` or `transitions`.
+            kind: String,
+        }
+        clustering { month: i32 }
+        values {}
+    }
+}
+
+table! {
+    /// How many of a source's pushes ended how, as one partition of the log counts them. Readers add up.
+    pub struct DeliveryTotalsRow: "delivery_totals" in History, plain, descending, ttl_days 90 {
+        partition { tenant: Uuid, source: Uuid }
+        clustering {
+            hour: i64,
+            /// The partition of the topic of deliveries.
+            log_partition: i32,
+        }
+        values {
+            accepted: i64,
+            failed: i64,
+            suppressed: i64,
+            expired: i64,
+            /// The offset up to which deliveries are counted here, itself excluded.
+            counted_to: i64,
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Every table of GeoPush, and the pure functions that say in which bucket a row lives.
+//!
+//! Buckets are part of the data: changing one of these functions or constants loses sight of what is stored.
+
+mod buckets;
+mod config;
+mod deliveries;
+mod devices;
+mod presence;
+mod sends;
+mod transitions;
+
+pub use buckets::*;
+pub use config::*;
+pub use deliveries::*;
+pub use devices::*;
+pub use presence::*;
+pub use sends::*;
+pub use transitions::*;
+
+use crate::{Schema, Table};
+
+/// All of them, as [`Store::migrate`](crate::Store::migrate) makes them.
+pub const ALL: &[&Schema] = &[
+    &TenantRow::SCHEMA,
+    &KeyRow::SCHEMA,
+    &AppRow::SCHEMA,
+    &ZoneRow::SCHEMA,
+    &CampaignRow::SCHEMA,
+    &IntentRow::SCHEMA,
+    &DeviceRow::SCHEMA,
+    &DevicePositionRow::SCHEMA,
+    &SendRow::SCHEMA,
+    &SendTargetRow::SCHEMA,
+    &IdempotencyRow::SCHEMA,
+    &DeliveryBySourceRow::SCHEMA,
+    &DeliveryByDeviceRow::SCHEMA,
+    &SourceHourRow::SCHEMA,
+    &DeviceMonthRow::SCHEMA,
+    &DeliveryTotalsRow::SCHEMA,
+    &TransitionByZoneRow::SCHEMA,
+    &TransitionByDeviceRow::SCHEMA,
+    &ZoneDayRow::SCHEMA,
+    &PresenceByDeviceRow::SCHEMA,
+    &PresenceByZoneRow::SCHEMA,
+];

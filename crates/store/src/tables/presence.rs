@@ -1,0 +1,34 @@
+//! Which devices are in which zones now. Rows go when the device does, so nothing expires by itself.
+
+use uuid::Uuid;
+
+use crate::{Timestamp, table};
+
+table! {
+    /// A zone that a device is in.
+    pub struct PresenceByDeviceRow: "presence_by_device" in History, plain, ascending {
+        partition { tenant: Uuid, device: String }
+        clustering { zone: Uuid }
+        values {
+            zone_external_id: Option<String>,
+            since: Timestamp,
+            incarnation: i64,
+            seq: i64,
+        }
+    }
+}
+
+table! {
+    /// A device that is in a zone.
+    pub struct PresenceByZoneRow: "presence_by_zone" in History, plain, ascending {
+        partition {
+            tenant: Uuid,
+            zone: Uuid,
+            /// [`device_shard`](crate::tables::device_shard) among
+            /// [`PRESENCE_SHARDS`](crate::tables::PRESENCE_SHARDS).
+            shard: i32,
+        }
+        clustering { device: String }
+        values { since: Timestamp, incarnation: i64, seq: i64 }
+    }
+}

@@ -1,0 +1,58 @@
+//! Sends, their targets, and answers kept for callers who ask twice.
+
+use uuid::Uuid;
+
+use crate::{Timestamp, table};
+
+table! {
+    /// A send: one message to many devices at once.
+    pub struct SendRow: "sends" in Config, conditional, ascending {
+        partition { tenant: Uuid }
+        clustering { send: Uuid }
+        values {
+            app: String,
+            /// JSON; none when its targets are listed, or are everyone.
+            audience: Option<String>,
+            /// JSON.
+            message: String,
+            /// How many devices it goes to, as far as they are known.
+            targeted: i64,
+            /// How many shards its targets are in.
+            shards: i32,
+            status: String,
+            created_at: Timestamp,
+            updated_at: Timestamp,
+            version: i64,
+        }
+    }
+}
+
+table! {
+    /// A device that a send was asked to go to.
+    pub struct SendTargetRow: "send_targets" in History, plain, ascending, ttl_days 30 {
+        partition {
+            tenant: Uuid,
+            send: Uuid,
+            /// [`device_shard`](crate::tables::device_shard) among the send's shards.
+            shard: i32,
+        }
+        clustering { device: String }
+        values {}
+    }
+}
+
+table! {
+    /// What a caller was answered under an idempotency key.
+    pub struct IdempotencyRow: "idempotency" in Config, conditional, ascending, ttl_days 1 {
+        partition { tenant: Uuid, key: String }
+        values {
+            /// A hash of the request, so that another one under the same key is seen.
+            request_hash: Vec<u8>,
+            /// The HTTP status; 0 while the request is being worked on.
+            status: i32,
+            body: String,
+            created_at: Timestamp,
+            version: i64,
+        }
+    }
+}
