@@ -1,0 +1,30 @@
+# Rust, gcc and make are all it takes; cargo fetches the pinned toolchain and the rest.
+
+.PHONY: demo test test-all lint deny fmt clean
+
+CARGO_DENY_VERSION := 0.20.2
+
+demo: ## The whole system in one process, with simulated phones and stand-ins for FCM and APNs
+	cargo run --release --locked -- demo $(ARGS)
+
+test: ## Everything that needs no more than Rust, gcc and make
+	cargo test --workspace --locked
+
+test-all: test ## And what needs Python: the providers' official clients, an outside judge, the README's tour
+	tests/official-clients/run.sh
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+deny: target/tools/bin/cargo-deny
+	target/tools/bin/cargo-deny --locked check bans licenses sources
+
+target/tools/bin/cargo-deny:
+	cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --root target/tools
+
+fmt:
+	cargo fmt --all
+
+clean:
+	cargo clean
