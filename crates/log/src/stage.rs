@@ -1,11 +1,20 @@
 //! Runs a stage: one task a slice, each with its own state, over one membership of a group.
 
+mod buffer;
+mod lag;
+mod runner;
+mod slice;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Batch, LogError, Lost, Offset, Record, SharedLog, Topic};
+use crate::backoff::Backoff;
+use crate::{LogError, Lost, SharedLog, Topic};
+use runner::Runner;
+
+pub use slice::Slice;
 
 /// Why a slice's task ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -32,61 +41,48 @@ pub trait Stage: Send + Sync + 'static {
 
     /// Works on one slice: restores its state, then takes batches until [`Slice::next`] says `None`, commits what
     /// is in hand and returns. State lives in local variables: when a commit is lost the task is dropped, and
-    /// called anew with the slice as it was last committed. An error has the same effect, after a pause.
+    /// called anew with the slice as it was last committed. An error, a panic or a return before it is asked for
+    /// has the same effect, after a pause that grows from 0.1 s to 10 s while nothing is committed.
     async fn run(&self, slice: Slice) -> Result<(), StageError>;
 }
 
-/// One slice while it is owned.
-pub struct Slice {
-    // the implementation's own
-}
-
-impl Slice {
-    /// Its number: the partition of every input.
-    pub fn number(&self) -> u32 {
-        unimplemented!()
-    }
-    /// The log, for restoring and for read barriers.
-    pub fn log(&self) -> &SharedLog {
-        unimplemented!()
-    }
-    /// The next offset to consume of each input, as last committed under this lease.
-    pub fn positions(&self) -> &[Offset] {
-        unimplemented!()
-    }
-    /// The note as last committed.
-    pub fn note(&self) -> &str {
-        unimplemented!()
-    }
-    /// The next batch of any input; `None` when the slice is asked back or the process shuts down: commit and return.
-    /// Safe to drop while waiting.
-    pub async fn next(&mut self) -> Option<Batch> {
-        unimplemented!()
-    }
-    /// Whether every record that the log has for this slice has been handed out by [`Slice::next`].
-    pub async fn is_caught_up(&self) -> Result<bool, LogError> {
-        unimplemented!()
-    }
-    /// Publishes outputs, positions and note atomically; returns once that is durable.
-    pub async fn commit(
-        &mut self,
-        _positions: Vec<Offset>,
-        _note: String,
-        _outputs: Vec<Record>,
-    ) -> Result<(), Lost> {
-        unimplemented!()
-    }
-}
-
 /// Runs `stage` on the slices that this member of its group is given, until `shutdown`; then finishes the batches
-/// in hand and leaves the group.
+/// in hand (30 s at most) and leaves the group. When the backend throws the member out it joins again.
 ///
 /// # Errors
-/// When the group can't be joined any more.
+/// When the group can't be joined at first, or the log is closed before `shutdown`.
 pub async fn run_stage(
-    _log: SharedLog,
-    _stage: Arc<dyn Stage>,
-    _shutdown: CancellationToken,
+    log: SharedLog,
+    stage: Arc<dyn Stage>,
+    shutdown: CancellationToken,
 ) -> Result<(), StageError> {
-    unimplemented!()
+    let mut backoff = Backoff::default();
+    let mut group = log.join(stage.group(), stage.inputs()).await?;
+    loop {
+        let error = match Runner::new(&log, &stage, group).run(&shutdown).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        group = loop {
+            if shutdown.is_cancelled() {
+                return Ok(());
+            }
+            if matches!(error, LogError::Closed) {
+                return Err(error.into());
+            }
+            let pause = backoff.next();
+            tracing::error!(
+                %error, stage = stage.group(), ?pause,
+                "a stage fell out of its group and joins again; if it goes on, check the log's backend"
+            );
+            metrics::counter!("geopush_stage_rejoins_total", "stage" => stage.group()).increment(1);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = shutdown.cancelled() => return Ok(()),
+            }
+            if let Ok(group) = log.join(stage.group(), stage.inputs()).await {
+                break group;
+            }
+        };
+    }
 }

@@ -1,0 +1,155 @@
+//! The batches between the runner and a slice's task, bounded by pausing the input.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::{Batch, Given, Offset};
+
+/// An input with more than this buffered is paused,
+const PAUSE_RECORDS: usize = 1_000;
+const PAUSE_BYTES: usize = 1 << 20;
+/// and resumed when both are down to this part.
+const RESUME_PART: usize = 4;
+
+/// An input of a slice, under a lease, that may go on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resume {
+    pub(super) slice: u32,
+    pub(super) lease: u64,
+    pub(super) input: usize,
+}
+
+/// How far one lease of a slice has come; shared by its task, the runner and the lag's report.
+pub(super) struct Progress {
+    slice: u32,
+    lease: u64,
+    inputs: Vec<Input>,
+    committed: AtomicBool,
+    resumes: mpsc::UnboundedSender<Resume>,
+}
+
+struct Input {
+    records: AtomicUsize,
+    bytes: AtomicUsize,
+    paused: AtomicBool,
+    /// As last committed.
+    position: AtomicU64,
+    /// When the last record that was handed out had arrived.
+    handed_out_ms: AtomicI64,
+}
+
+impl Progress {
+    pub(super) fn new(given: &Given, resumes: mpsc::UnboundedSender<Resume>) -> Self {
+        let input = |position: &Offset| Input {
+            records: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            paused: AtomicBool::new(false),
+            position: AtomicU64::new(*position),
+            handed_out_ms: AtomicI64::new(0),
+        };
+        let inputs = given.positions.iter().map(input).collect();
+        Self { slice: given.slice, lease: given.lease, inputs, committed: AtomicBool::new(false), resumes }
+    }
+
+    /// A batch comes in; says whether its input must be paused.
+    pub(super) fn put(&self, batch: &Batch) -> bool {
+        let input = &self.inputs[batch.input];
+        let records = input.records.fetch_add(batch.records.len(), Ordering::SeqCst) + batch.records.len();
+        let size = size(batch);
+        let bytes = input.bytes.fetch_add(size, Ordering::SeqCst) + size;
+        let over = records > PAUSE_RECORDS || bytes > PAUSE_BYTES;
+        over && !input.paused.swap(true, Ordering::SeqCst)
+    }
+
+    /// After a pause: whether the task has emptied the buffer meanwhile, without seeing that it was paused.
+    pub(super) fn resumes_at_once(&self, input: usize) -> bool {
+        self.inputs[input].resumes()
+    }
+
+    /// A batch goes out to the task.
+    pub(super) fn take(&self, batch: &Batch) {
+        let input = &self.inputs[batch.input];
+        input.records.fetch_sub(batch.records.len(), Ordering::SeqCst);
+        input.bytes.fetch_sub(size(batch), Ordering::SeqCst);
+        if let Some(last) = batch.records.last() {
+            input.handed_out_ms.store(last.appended_at_ms, Ordering::Relaxed);
+        }
+        if input.resumes() {
+            // Without a runner nobody needs to know.
+            let _ = self.resumes.send(Resume { slice: self.slice, lease: self.lease, input: batch.input });
+        }
+    }
+
+    pub(super) fn is_empty(&self, input: usize) -> bool {
+        self.inputs[input].records.load(Ordering::SeqCst) == 0
+    }
+
+    pub(super) fn commit(&self, positions: &[Offset]) {
+        self.committed.store(true, Ordering::Relaxed);
+        for (input, position) in self.inputs.iter().zip(positions) {
+            input.position.store(*position, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether anything was committed under this lease.
+    pub(super) fn has_committed(&self) -> bool {
+        self.committed.load(Ordering::Relaxed)
+    }
+
+    /// The committed position of an input, and when the last record that was handed out of it had arrived.
+    pub(super) fn reached(&self, input: usize) -> (Offset, i64) {
+        let input = &self.inputs[input];
+        (input.position.load(Ordering::Relaxed), input.handed_out_ms.load(Ordering::Relaxed))
+    }
+}
+
+impl Input {
+    fn resumes(&self) -> bool {
+        self.records.load(Ordering::SeqCst) <= PAUSE_RECORDS / RESUME_PART
+            && self.bytes.load(Ordering::SeqCst) <= PAUSE_BYTES / RESUME_PART
+            && self.paused.swap(false, Ordering::SeqCst)
+    }
+}
+
+fn size(batch: &Batch) -> usize {
+    batch.records.iter().map(|record| record.key.len() + record.value.as_ref().map_or(0, Bytes::len)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Received;
+
+    fn batch(records: usize) -> Batch {
+        let record = Received { offset: 0, appended_at_ms: 7, key: Bytes::new(), value: None, trace: None };
+        Batch { input: 0, records: vec![record; records], next: 0 }
+    }
+
+    #[test]
+    fn an_input_is_paused_once_and_resumed_once() {
+        let (sender, mut resumes) = mpsc::unbounded_channel();
+        let given = Given { slice: 3, positions: vec![0], note: String::new(), lease: 1 };
+        let progress = Progress::new(&given, sender);
+        assert!(!progress.put(&batch(PAUSE_RECORDS)));
+        assert!(progress.put(&batch(1)));
+        assert!(!progress.put(&batch(100)), "it is paused already");
+        progress.take(&batch(1));
+        progress.take(&batch(100));
+        assert!(resumes.try_recv().is_err());
+        progress.take(&batch(PAUSE_RECORDS));
+        assert_eq!(resumes.try_recv().unwrap().slice, 3);
+        assert!(progress.is_empty(0) && !progress.resumes_at_once(0));
+    }
+
+    #[test]
+    fn a_task_that_was_faster_than_the_pause_is_resumed_by_the_runner() {
+        let (sender, mut resumes) = mpsc::unbounded_channel();
+        let given = Given { slice: 0, positions: vec![0], note: String::new(), lease: 1 };
+        let progress = Progress::new(&given, sender);
+        assert!(progress.put(&batch(PAUSE_RECORDS + 1)));
+        progress.take(&batch(PAUSE_RECORDS + 1));
+        assert!(resumes.try_recv().is_ok() != progress.resumes_at_once(0), "one of both resumes it");
+    }
+}

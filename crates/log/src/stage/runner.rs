@@ -1,0 +1,269 @@
+//! The runner owns the membership: it starts and ends the slices' tasks and routes batches to them.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::buffer::{Progress, Resume};
+use super::lag::{self, Owned};
+use super::slice::Slice;
+use super::{Stage, StageError};
+use crate::backoff::Backoff;
+use crate::{Batch, Committer, Event, Given, Group, LogError, SharedLog};
+
+/// How long the slices' tasks may take to finish at shutdown.
+const SHUTDOWN: Duration = Duration::from_secs(30);
+/// How long leaving the group may take after that.
+const LEAVING: Duration = Duration::from_secs(5);
+
+pub(super) struct Runner<'a> {
+    log: &'a SharedLog,
+    stage: &'a Arc<dyn Stage>,
+    group: Box<dyn Group>,
+    committer: Arc<dyn Committer>,
+    slices: BTreeMap<u32, Running>,
+    /// Dropping them aborts them.
+    tasks: JoinSet<Ended>,
+    /// Of slices that failed without having committed.
+    backoffs: BTreeMap<u32, Backoff>,
+    owned: Owned,
+    resume: mpsc::UnboundedSender<Resume>,
+    resumes: mpsc::UnboundedReceiver<Resume>,
+}
+
+struct Running {
+    lease: u64,
+    batches: mpsc::UnboundedSender<Batch>,
+    closing: CancellationToken,
+    progress: Arc<Progress>,
+    task: AbortHandle,
+    ended: bool,
+}
+
+struct Ended {
+    slice: u32,
+    lease: u64,
+    result: Result<(), StageError>,
+}
+
+impl<'a> Runner<'a> {
+    pub(super) fn new(log: &'a SharedLog, stage: &'a Arc<dyn Stage>, group: Box<dyn Group>) -> Self {
+        let (resume, resumes) = mpsc::unbounded_channel();
+        Self {
+            log,
+            stage,
+            committer: group.committer(),
+            group,
+            slices: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            backoffs: BTreeMap::new(),
+            owned: Owned::default(),
+            resume,
+            resumes,
+        }
+    }
+
+    /// Runs until shutdown, or until the backend fails the member.
+    pub(super) async fn run(mut self, shutdown: &CancellationToken) -> Result<(), LogError> {
+        let report =
+            lag::report(self.log.clone(), self.stage.group(), self.stage.inputs(), self.owned.clone());
+        let mut reporting = JoinSet::new();
+        reporting.spawn(report);
+        while !shutdown.is_cancelled() {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                event = self.group.next() => self.handle(event?),
+                Some(ended) = self.tasks.join_next() => self.ended(ended.ok()),
+                Some(resume) = self.resumes.recv() => self.resume(resume),
+            }
+        }
+        self.finish().await;
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Given(given) => given.into_iter().for_each(|given| self.start(given)),
+            Event::Closing(slices) => slices.into_iter().for_each(|slice| self.close(slice)),
+            Event::Taken(slices) => slices.into_iter().for_each(|slice| self.taken(slice)),
+            Event::Batch { slice, lease, batch } => self.route(slice, lease, batch),
+        }
+    }
+
+    fn start(&mut self, given: Given) {
+        self.drop_slice(given.slice);
+        let progress = Arc::new(Progress::new(&given, self.resume.clone()));
+        let (batches, receiver) = mpsc::unbounded_channel();
+        let closing = CancellationToken::new();
+        let Given { slice: number, positions, note, lease } = given;
+        let slice = Slice {
+            stage: self.stage.group(),
+            inputs: self.stage.inputs(),
+            number,
+            lease,
+            log: self.log.clone(),
+            committer: Arc::clone(&self.committer),
+            handed_out: positions.clone(),
+            positions,
+            note,
+            batches: receiver,
+            closing: closing.clone(),
+            progress: Arc::clone(&progress),
+        };
+        let pause = self.backoffs.get(&number).and_then(Backoff::pause);
+        let task = self.tasks.spawn(run_slice(Arc::clone(self.stage), slice, pause));
+        self.owned.insert(number, Arc::clone(&progress));
+        self.slices.insert(number, Running { lease, batches, closing, progress, task, ended: false });
+    }
+
+    fn route(&mut self, slice: u32, lease: u64, batch: Batch) {
+        let Some(running) = self.slices.get(&slice) else { return };
+        if running.lease != lease || running.ended {
+            return;
+        }
+        let input = batch.input;
+        let pause = running.progress.put(&batch);
+        // A task that has just ended takes no more; its batches come again.
+        let _ = running.batches.send(batch);
+        if pause {
+            self.group.pause(slice, input, true);
+            if running.progress.resumes_at_once(input) {
+                self.group.pause(slice, input, false);
+            }
+        }
+    }
+
+    fn resume(&mut self, Resume { slice, lease, input }: Resume) {
+        if self.slices.get(&slice).is_some_and(|running| running.lease == lease) {
+            self.group.pause(slice, input, false);
+        }
+    }
+
+    fn close(&mut self, slice: u32) {
+        match self.slices.get(&slice) {
+            Some(running) if !running.ended => running.closing.cancel(),
+            _ => self.group.closed(slice),
+        }
+    }
+
+    fn taken(&mut self, slice: u32) {
+        if let Some(running) = self.slices.get(&slice)
+            && !running.ended
+            && !running.closing.is_cancelled()
+        {
+            // Its commit was lost, and its task has not got round to saying so.
+            self.failed(slice, "its slice was taken back");
+        }
+        self.drop_slice(slice);
+    }
+
+    fn drop_slice(&mut self, slice: u32) {
+        if let Some(running) = self.slices.remove(&slice) {
+            running.task.abort();
+            self.owned.remove(slice);
+        }
+    }
+
+    /// A task has ended by itself; `None` when it was aborted.
+    fn ended(&mut self, ended: Option<Ended>) {
+        let Some(Ended { slice, lease, result }) = ended else { return };
+        let Some(running) = self.slices.get_mut(&slice).filter(|running| running.lease == lease) else {
+            return;
+        };
+        running.ended = true;
+        let asked = running.closing.is_cancelled();
+        let error = match result {
+            Ok(()) if asked => {
+                self.backoffs.remove(&slice);
+                return self.group.closed(slice);
+            }
+            Ok(()) => StageError::Dependency("its task returned before it was asked to".to_owned()),
+            Err(error) => error,
+        };
+        self.failed(slice, &error.to_string());
+        match error {
+            _ if asked => self.group.closed(slice),
+            // The group takes it back by itself.
+            StageError::Lost(_) => {}
+            StageError::Log(_) | StageError::Dependency(_) => self.group.reset(slice),
+        }
+    }
+
+    fn failed(&mut self, slice: u32, error: &str) {
+        let backoff = self.backoffs.entry(slice).or_default();
+        if self.slices.get(&slice).is_some_and(|running| running.progress.has_committed()) {
+            *backoff = Backoff::default();
+        }
+        let pause = backoff.next();
+        let stage = self.stage.group();
+        metrics::counter!("geopush_stage_restarts_total", "stage" => stage).increment(1);
+        tracing::warn!(
+            error,
+            stage,
+            slice,
+            ?pause,
+            "a slice failed and starts again from its last commit; if it goes on, look into what the error names"
+        );
+    }
+
+    /// Lets every task finish what it has in hand, then leaves.
+    async fn finish(mut self) {
+        let deadline = Instant::now() + SHUTDOWN;
+        for running in self.slices.values() {
+            running.closing.cancel();
+        }
+        let finishing = async {
+            while !self.tasks.is_empty() {
+                tokio::select! {
+                    // The group goes on being served, or it would throw the member out before its last commits.
+                    event = self.group.next() => match event {
+                        Ok(Event::Taken(slices)) => slices.into_iter().for_each(|slice| {
+                            if let Some(running) = self.slices.remove(&slice) {
+                                running.task.abort();
+                            }
+                        }),
+                        Ok(Event::Closing(_) | Event::Given(_) | Event::Batch { .. }) => {}
+                        Err(_) => return,
+                    },
+                    Some(ended) = self.tasks.join_next() => {
+                        if let Ok(Ended { slice, result: Err(error), .. }) = ended {
+                            let stage = self.stage.group();
+                            tracing::warn!(%error, stage, slice, "a slice failed at shutdown; it goes on after the next start");
+                        }
+                    }
+                }
+            }
+        };
+        if timeout_at(deadline, finishing).await.is_err() {
+            let stage = self.stage.group();
+            tracing::warn!(stage, "slices did not finish in time; they go on from their last commits");
+        }
+        // The group must not wait for ever for a backend that is gone.
+        let _ = timeout(LEAVING, self.group.leave()).await;
+    }
+}
+
+async fn run_slice(stage: Arc<dyn Stage>, slice: Slice, pause: Option<Duration>) -> Ended {
+    let (number, lease) = (slice.number, slice.lease);
+    let ended = |result| Ended { slice: number, lease, result };
+    if let Some(pause) = pause {
+        let closing = slice.closing.clone();
+        tokio::select! {
+            () = closing.cancelled() => return ended(Ok(())),
+            () = sleep(pause) => {}
+        }
+    }
+    let result = AssertUnwindSafe(stage.run(slice)).catch_unwind().await;
+    ended(result.unwrap_or_else(|_| {
+        Err(StageError::Dependency(
+            "its task panicked; the message stands above; please report it".to_owned(),
+        ))
+    }))
+}

@@ -1,0 +1,121 @@
+//! What a stage's code works with.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::buffer::Progress;
+use crate::{Batch, Commit, Committer, Cursor, LogError, Lost, Offset, Record, SharedLog, Topic, Until};
+
+/// How long to look for a record between what was handed out and the end.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// One slice while it is owned.
+pub struct Slice {
+    pub(super) stage: &'static str,
+    pub(super) inputs: &'static [Topic],
+    pub(super) number: u32,
+    pub(super) lease: u64,
+    pub(super) log: SharedLog,
+    pub(super) committer: Arc<dyn Committer>,
+    pub(super) positions: Vec<Offset>,
+    pub(super) note: String,
+    /// The next offset to be handed out of each input.
+    pub(super) handed_out: Vec<Offset>,
+    /// Bounded by pausing: see [`Progress`].
+    pub(super) batches: mpsc::UnboundedReceiver<Batch>,
+    pub(super) closing: CancellationToken,
+    pub(super) progress: Arc<Progress>,
+}
+
+impl Slice {
+    /// Its number: the partition of every input.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The log, for restoring and for read barriers.
+    pub fn log(&self) -> &SharedLog {
+        &self.log
+    }
+
+    /// The next offset to consume of each input, as last committed.
+    pub fn positions(&self) -> &[Offset] {
+        &self.positions
+    }
+
+    /// The note as last committed; empty if there was none.
+    pub fn note(&self) -> &str {
+        &self.note
+    }
+
+    /// The next batch of any input; `None` when the slice is asked back or the process shuts down: commit and return.
+    /// Safe to drop while waiting.
+    pub async fn next(&mut self) -> Option<Batch> {
+        let batch = tokio::select! {
+            biased;
+            () = self.closing.cancelled() => None,
+            batch = self.batches.recv() => batch,
+        }?;
+        self.progress.take(&batch);
+        self.handed_out[batch.input] = batch.next;
+        let topic = self.inputs[batch.input].name();
+        metrics::counter!("geopush_stage_batches_total", "stage" => self.stage).increment(1);
+        metrics::counter!("geopush_stage_records_total", "stage" => self.stage, "topic" => topic)
+            .increment(batch.records.len() as u64);
+        Some(batch)
+    }
+
+    /// Whether every record that the log has for this slice has been handed out by [`Slice::next`].
+    ///
+    /// # Errors
+    /// When the log can't be reached.
+    pub async fn is_caught_up(&self) -> Result<bool, LogError> {
+        for (input, (topic, offset)) in self.inputs.iter().zip(&self.handed_out).enumerate() {
+            if !self.progress.is_empty(input) {
+                return Ok(false);
+            }
+            let end = self.log.end(*topic, self.number).await?;
+            if *offset < end && !self.only_holes(*topic, *offset, end).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Compaction and transactions leave offsets without records, at the end too.
+    async fn only_holes(&self, topic: Topic, offset: Offset, end: Offset) -> Result<bool, LogError> {
+        let cursor = Cursor { topic, partition: self.number, offset };
+        let mut reader = self.log.read(vec![cursor], Until::Offsets(vec![end])).await?;
+        Ok(reader.next(LOOK).await?.is_none() && reader.done())
+    }
+
+    /// Publishes outputs, positions and note atomically; returns once that is durable.
+    ///
+    /// # Errors
+    /// When it did not happen or nobody knows: return the error, and the slice starts again from its last commit.
+    pub async fn commit(
+        &mut self,
+        positions: Vec<Offset>,
+        note: String,
+        outputs: Vec<Record>,
+    ) -> Result<(), Lost> {
+        let begun = Instant::now();
+        let commit = Commit {
+            slice: self.number,
+            lease: self.lease,
+            positions: positions.clone(),
+            note: note.clone(),
+            outputs,
+        };
+        self.committer.commit(commit).await?;
+        metrics::histogram!("geopush_stage_commit_seconds", "stage" => self.stage)
+            .record(begun.elapsed().as_secs_f64());
+        self.progress.commit(&positions);
+        self.positions = positions;
+        self.note = note;
+        Ok(())
+    }
+}
