@@ -1,5 +1,7 @@
 //! A process is killed while it writes: what it was told is durable is there, and nothing is torn.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,7 +1,7 @@
 //! The ends of all partitions in memory, and those who wait for one to move.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::Notify;
 
@@ -11,6 +11,8 @@ use crate::Offset;
 /// The next offset of every slot, as committed.
 pub(super) struct Ends {
     slots: Vec<Slot>,
+    /// Held to write while several ends move, so that nobody sees a part of a commit.
+    moving: RwLock<()>,
 }
 
 struct Slot {
@@ -22,19 +24,23 @@ impl Ends {
     pub(super) fn new(ends: &[Offset]) -> Self {
         let slots =
             ends.iter().map(|next| Slot { next: AtomicU64::new(*next), waiting: Mutex::default() }).collect();
-        Self { slots }
+        Self { slots, moving: RwLock::default() }
     }
 
     pub(super) fn get(&self, slot: usize) -> Offset {
+        let _still = self.moving.read().unwrap_or_else(PoisonError::into_inner);
         self.slots[slot].next.load(Ordering::Acquire)
     }
 
     /// Moves ends on and wakes whoever listens to one of them.
     pub(super) fn publish(&self, ends: &[(usize, Offset)]) {
+        let moving = self.moving.write().unwrap_or_else(PoisonError::into_inner);
         for (slot, next) in ends {
-            let slot = &self.slots[*slot];
-            slot.next.fetch_max(*next, Ordering::AcqRel);
-            for waiting in slot.waiting.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            self.slots[*slot].next.fetch_max(*next, Ordering::AcqRel);
+        }
+        drop(moving);
+        for (slot, _) in ends {
+            for waiting in self.slots[*slot].waiting.lock().unwrap_or_else(PoisonError::into_inner).iter() {
                 waiting.notify_one();
             }
         }
