@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use geopush_log::{Record, Topic};
 use geopush_model::{
-    Campaign, CampaignId, CampaignStatus, Message, TenantId, Trigger, TriggerKind, UnixMillis, Wire as _, ZoneId,
+    Campaign, CampaignId, CampaignStatus, Message, TenantId, Trigger, TriggerKind, UnixMillis, Wire as _,
+    ZoneId,
 };
 use geopush_store::tables::CampaignRow;
 use geopush_store::{Store, StoreError, Timestamp};

@@ -109,7 +109,10 @@ impl AppCredentials {
         if let Some(fcm) = &self.fcm {
             check_url("/fcm/base_url", fcm.base_url.as_deref());
             let token_uri = &fcm.service_account.token_uri;
-            check_url("/fcm/service_account/token_uri", Some(token_uri.as_str()).filter(|u| *u != GOOGLE_TOKEN_URI));
+            check_url(
+                "/fcm/service_account/token_uri",
+                Some(token_uri.as_str()).filter(|u| *u != GOOGLE_TOKEN_URI),
+            );
         }
         if let Some(apns) = &self.apns {
             check_url("/apns/base_url", apns.base_url.as_deref());

@@ -58,7 +58,8 @@ pub enum Platform {
 }
 
 impl Platform {
-    const ALL: [(Self, &'static str); 3] = [(Self::Android, "android"), (Self::Ios, "ios"), (Self::Web, "web")];
+    const ALL: [(Self, &'static str); 3] =
+        [(Self::Android, "android"), (Self::Ios, "ios"), (Self::Web, "web")];
 
     /// `android`, `ios` or `web`.
     pub fn as_str(self) -> &'static str {
@@ -144,7 +145,10 @@ impl Device {
 
 impl std::fmt::Debug for Device {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Device").field("device", &self.device).field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("Device")
+            .field("device", &self.device)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 
@@ -216,7 +220,12 @@ impl Devices {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn ensure(&self, tenant: TenantId, device: &DeviceId, now: UnixMillis) -> Result<(), StoreError> {
+    pub async fn ensure(
+        &self,
+        tenant: TenantId,
+        device: &DeviceId,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
         let key = DeviceKey { tenant, device: device.clone() };
         if self.known.0.contains_key(&key) {
             return Ok(());
@@ -280,7 +289,9 @@ impl Devices {
     ) -> Result<bool, DeviceError> {
         let key = DeviceKey { tenant, device: device.clone() };
         for _ in 0..MOST_TRIES {
-            let Some(row) = self.row(tenant, device).await?.filter(|row| !row.deleted) else { return Ok(false) };
+            let Some(row) = self.row(tenant, device).await?.filter(|row| !row.deleted) else {
+                return Ok(false);
+            };
             if version.is_some_and(|wanted| row.version != wanted) {
                 return Err(DeviceError::Conflict);
             }
@@ -310,7 +321,9 @@ impl Devices {
     ) -> Result<bool, StoreError> {
         for _ in 0..MOST_TRIES {
             let row = self.row(tenant, device).await?.filter(|row| !row.deleted);
-            let Some(row) = row.filter(|row| row.push_token.as_deref() == Some(token)) else { return Ok(false) };
+            let Some(row) = row.filter(|row| row.push_token.as_deref() == Some(token)) else {
+                return Ok(false);
+            };
             let version = row.version;
             let next = Device {
                 push_token: None,

@@ -19,7 +19,9 @@ mod tenants;
 mod zones;
 
 pub use campaigns::{campaign_of, campaign_row, message_json, message_of};
-pub use credentials::{ApnsCredentials, ApnsEnvironment, AppCredentials, CredentialError, FcmCredentials, ServiceAccount};
+pub use credentials::{
+    ApnsCredentials, ApnsEnvironment, AppCredentials, CredentialError, FcmCredentials, ServiceAccount,
+};
 pub use devices::{Device, DeviceError, Devices, KnownDevices, Platform};
 pub use directory::{AppProviders, Directory, Principal};
 pub use keys::NewKey;

@@ -210,7 +210,10 @@ impl Publisher {
             KeyRow::KIND => self.republish_row::<KeyRow>(tenant, entity).await,
             AppRow::KIND => self.republish_row::<AppRow>(tenant, entity).await,
             unknown => {
-                tracing::error!(kind = unknown, "an intent of an unknown kind was dropped: a newer version wrote it");
+                tracing::error!(
+                    kind = unknown,
+                    "an intent of an unknown kind was dropped: a newer version wrote it"
+                );
                 Ok(())
             }
         }

@@ -141,11 +141,16 @@ impl Errors {
             let fits = scalar(value) || value.as_array().is_some_and(|values| values.iter().all(scalar));
             if !fits {
                 let at = format!("{at}/{}", escaped(name));
-                self.add(&at, "wrong_type", "give a string, a number, true, false, null or an array of those");
+                self.add(
+                    &at,
+                    "wrong_type",
+                    "give a string, a number, true, false, null or an array of those",
+                );
             }
         }
         if attributes.len() > MOST_ATTRIBUTES || value.to_string().len() > MOST_ATTRIBUTE_BYTES {
-            let detail = format!("give at most {MOST_ATTRIBUTES} attributes and {MOST_ATTRIBUTE_BYTES} bytes of JSON");
+            let detail =
+                format!("give at most {MOST_ATTRIBUTES} attributes and {MOST_ATTRIBUTE_BYTES} bytes of JSON");
             self.add(at, "too_large", detail);
         }
         Some(attributes.clone())
@@ -247,7 +252,8 @@ mod tests {
         let full = device.clone();
         Registration::from_json(&json!({})).unwrap().apply(&mut device);
         assert!(device == full);
-        let clearing = json!({"push_token": null, "tags": null, "attributes": null, "consents": {"push": true}});
+        let clearing =
+            json!({"push_token": null, "tags": null, "attributes": null, "consents": {"push": true}});
         Registration::from_json(&clearing).unwrap().apply(&mut device);
         assert_eq!((device.push_token, device.tags, device.attributes.len()), (None, vec![], 0));
         assert!(device.push_consent && device.location_consent && device.app.is_some());

@@ -34,7 +34,9 @@ pub enum SealError {
     #[error("the secrets' key must be 64 hexadecimal digits (32 bytes)")]
     Key,
     /// Sealed with another key, for another app, or broken.
-    #[error("the credentials can't be opened with this deployment's key; upload them again or restore the key")]
+    #[error(
+        "the credentials can't be opened with this deployment's key; upload them again or restore the key"
+    )]
     Closed,
 }
 
@@ -59,8 +61,12 @@ impl Sealer {
             Ok(key) => Self::from_hex(&key),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 let key = hex::encode(random::<32>());
-                let mut file =
-                    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+                let mut file = fs::OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .mode(0o600)
+                    .open(path)
+                    .map_err(failed)?;
                 file.write_all(key.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
                 Self::from_hex(&key)
             }

@@ -25,10 +25,15 @@ pub struct NewTenant {
 ///
 /// # Errors
 /// When the store or the log can't be written.
-pub async fn create_tenant(publisher: &Publisher, name: &str, now: UnixMillis) -> Result<NewTenant, ChangeError> {
+pub async fn create_tenant(
+    publisher: &Publisher,
+    name: &str,
+    now: UnixMillis,
+) -> Result<NewTenant, ChangeError> {
     let tenant = TenantId(Uuid::new_v4());
     let at = Timestamp(now.0);
-    let row = TenantRow { tenant: tenant.0, name: name.to_owned(), created_at: at, updated_at: at, version: 1 };
+    let row =
+        TenantRow { tenant: tenant.0, name: name.to_owned(), created_at: at, updated_at: at, version: 1 };
     publisher.create(row).await?;
     let [secret, publishable] = [KeyKind::Secret, KeyKind::Publishable].map(NewKey::draw);
     for key in [&secret, &publishable] {

@@ -1,0 +1,242 @@
+//! Changes reach the row and the topic, both or neither, on the embedded default.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use geopush_embedded::Database;
+use geopush_geometry::Shape;
+use geopush_log::{Cursor, EmbeddedLog, Received, SharedLog, Topic, Until};
+use geopush_model::{DeviceId, Ping, PingKind, TenantId, UnixMillis, Wire as _, Zone, ZoneId};
+use geopush_registry::{
+    AppCredentials, Change, ChangeError, DeviceError, Devices, Directory, KnownDevices, NewKey, Platform,
+    Publisher, Sealer, app_row, create_tenant, zone_row,
+};
+use geopush_store::tables::{IntentRow, ZoneRow};
+use geopush_store::{EmbeddedStore, Store, Timestamp};
+use uuid::Uuid;
+
+const TENANT: TenantId = TenantId(Uuid::from_u128(1));
+const NOW: UnixMillis = UnixMillis(1_000_000);
+
+struct House {
+    store: Store,
+    log: SharedLog,
+    publisher: Publisher,
+    _dir: tempfile::TempDir,
+}
+
+async fn house() -> House {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::open(dir.path()).unwrap();
+    let log: SharedLog = Arc::new(EmbeddedLog::open(database.clone(), 8).await.unwrap());
+    let store = Store::new(Arc::new(EmbeddedStore::new(database)));
+    store.migrate().await.unwrap();
+    let publisher = Publisher::new(store.clone(), Arc::clone(&log), || NOW);
+    House { store, log, publisher, _dir: dir }
+}
+
+fn zone(version: i64) -> Zone {
+    let shape = serde_json::json!({"type": "circle", "center": [2.1, 41.3], "radius_m": 50});
+    Zone {
+        tenant: TENANT,
+        id: ZoneId::of_external(TENANT, "shop"),
+        external_id: Some("shop".into()),
+        location_id: None,
+        name: format!("v{version}"),
+        shape: Shape::from_json(&shape).unwrap(),
+        exit_buffer_m: None,
+        dwell_s: None,
+        max_accuracy_m: None,
+        active: true,
+        tags: vec!["a".into()],
+        metadata: serde_json::Map::new(),
+        version,
+        created_at: NOW,
+        updated_at: NOW,
+        deleted: false,
+    }
+}
+
+async fn records(log: &SharedLog, topic: Topic) -> Vec<Received> {
+    let mut all = Vec::new();
+    for partition in 0..log.partitions(topic) {
+        let from = vec![Cursor { topic, partition, offset: 0 }];
+        let mut reader = log.read(from, Until::Now).await.unwrap();
+        while !reader.done() {
+            all.extend(reader.next(Duration::from_secs(5)).await.unwrap().into_iter().flat_map(|(_, r)| r));
+        }
+    }
+    all
+}
+
+async fn intents(store: &Store) -> usize {
+    let mut count = 0;
+    for shard in 0..4 {
+        let page = geopush_store::Page {
+            from: None,
+            to: None,
+            after: None,
+            direction: geopush_store::Direction::Ascending,
+            limit: 100,
+        };
+        count += store.page::<IntentRow>(&(shard,), &page).await.unwrap().len();
+    }
+    count
+}
+
+#[tokio::test]
+async fn a_change_reaches_the_row_and_the_topic_and_a_stale_one_neither() {
+    let house = house().await;
+    house.publisher.create(zone_row(&zone(1))).await.unwrap();
+    let again = house.publisher.create(zone_row(&zone(1))).await;
+    assert!(matches!(again, Err(ChangeError::Conflict)));
+    house.publisher.replace(zone_row(&zone(2)), 1).await.unwrap();
+    let stale = house.publisher.replace(zone_row(&zone(3)), 1).await;
+    assert!(matches!(stale, Err(ChangeError::Conflict)));
+
+    let published = records(&house.log, Topic::Zones).await;
+    assert_eq!(published.len(), 1, "compaction keeps the last version");
+    assert_eq!(Zone::decode(published[0].value.as_ref().unwrap()).unwrap(), zone(2));
+    assert_eq!(intents(&house.store).await, 0);
+}
+
+#[tokio::test]
+async fn what_a_crash_left_between_row_and_topic_is_published_by_the_sweeper() {
+    let house = house().await;
+    // The crash: the intent and the row are there, the record is not.
+    let row = zone_row(&zone(1));
+    let intent = IntentRow {
+        shard: 1,
+        kind: "zone".into(),
+        entity: format!("{}\n{}", Uuid::from_u128(5), row.zone),
+        tenant: TENANT.0,
+        created_at: Timestamp(NOW.0),
+    };
+    house.store.put(intent).await.unwrap();
+    assert!(house.store.put_if_absent(row).await.unwrap());
+
+    assert_eq!(house.publisher.sweep(NOW).await.unwrap(), 0, "it may still be under way");
+    assert_eq!(records(&house.log, Topic::Zones).await.len(), 0);
+    assert_eq!(house.publisher.sweep(NOW.plus_ms(1)).await.unwrap(), 1);
+    let published = records(&house.log, Topic::Zones).await;
+    assert_eq!(Zone::decode(published[0].value.as_ref().unwrap()).unwrap(), zone(1));
+    assert_eq!(intents(&house.store).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn however_changes_race_the_topic_ends_with_the_current_row() {
+    let house = house().await;
+    house.publisher.create(zone_row(&zone(1))).await.unwrap();
+    let mut racers = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (publisher, store) = (house.publisher.clone(), house.store.clone());
+        racers.spawn(async move {
+            let mut won = 0;
+            while won < 10 {
+                let key = zone_row(&zone(0));
+                let row: ZoneRow = store.get(&(key.tenant, key.bucket), &(key.zone,)).await.unwrap().unwrap();
+                let next = zone_row(&zone(row.version + 1));
+                match publisher.replace(next, row.version).await {
+                    Ok(()) => won += 1,
+                    Err(ChangeError::Conflict) => {}
+                    Err(e) => panic!("{e}"),
+                }
+            }
+        });
+    }
+    racers.join_all().await;
+    let published = records(&house.log, Topic::Zones).await;
+    let last = Zone::decode(published.last().unwrap().value.as_ref().unwrap()).unwrap();
+    assert_eq!(last.version, 81);
+}
+
+#[tokio::test]
+async fn many_changes_are_each_for_themselves() {
+    let house = house().await;
+    let mut zones: Vec<Zone> = (0..300).map(|i| Zone { id: ZoneId(Uuid::from_u128(i)), ..zone(1) }).collect();
+    house.publisher.create(zone_row(&zones[7])).await.unwrap();
+    zones[9].version = 2;
+    let changes = zones.iter().map(|z| match z.version {
+        2 => Change::Replace(zone_row(z), 1),
+        _ => Change::Create(zone_row(z)),
+    });
+    let results = house.publisher.change_all(changes.collect()).await;
+    for (i, result) in results.iter().enumerate() {
+        assert_eq!(result.is_err(), i == 7 || i == 9, "{i}: {result:?}");
+    }
+    assert_eq!(records(&house.log, Topic::Zones).await.len(), 299);
+    assert_eq!(intents(&house.store).await, 0);
+}
+
+#[tokio::test]
+async fn the_directory_knows_keys_and_apps_as_soon_as_they_are_answered() {
+    let house = house().await;
+    let sealer = Sealer::from_hex(&"07".repeat(32)).unwrap();
+    let directory = Directory::follow(Arc::clone(&house.log), sealer.clone()).await.unwrap();
+    let made = create_tenant(&house.publisher, "Shop", NOW).await.unwrap();
+    let none = AppCredentials { fcm: None, apns: None };
+    house.publisher.create(app_row(&sealer, made.tenant, "shop", &none, 1, [NOW, NOW])).await.unwrap();
+    directory.barrier().await.unwrap();
+
+    let secret = directory.authenticate(&made.secret_key).unwrap();
+    assert_eq!((secret.tenant, secret.kind), (made.tenant, geopush_model::KeyKind::Secret));
+    let publishable = directory.authenticate(&made.publishable_key).unwrap();
+    assert_eq!((publishable.tenant, publishable.kind), (made.tenant, geopush_model::KeyKind::Publishable));
+    assert_eq!(directory.authenticate(&NewKey::draw(secret.kind).text), None);
+    let (version, credentials) = directory.app(made.tenant, "shop").unwrap();
+    assert_eq!((version, &*credentials), (1, &none));
+    assert!(directory.app(TENANT, "shop").is_none(), "another tenant's app");
+
+    // A process that starts later, with another key, knows the same but can't open the credentials.
+    let other = Sealer::from_hex(&"08".repeat(32)).unwrap();
+    let late = Directory::follow(Arc::clone(&house.log), other).await.unwrap();
+    assert_eq!(late.authenticate(&made.secret_key), Some(secret));
+    assert!(late.app(made.tenant, "shop").is_none() && late.app_providers(made.tenant, "shop").is_some());
+}
+
+#[tokio::test]
+async fn a_device_lives_and_dies_and_its_version_never_goes_back() {
+    let house = house().await;
+    let devices = Devices::new(house.store.clone(), Arc::clone(&house.log), KnownDevices::new(100));
+    let id = DeviceId::new("d1").unwrap();
+    devices.ensure(TENANT, &id, NOW).await.unwrap();
+    devices.ensure(TENANT, &id, NOW).await.unwrap();
+    let known = devices.get(TENANT, &id).await.unwrap().unwrap();
+    assert_eq!((known.version, known.push_consent, known.push_token), (1, true, None));
+
+    let register = |device: &mut geopush_registry::Device| {
+        device.platform = Some(Platform::Android);
+        device.push_token = Some("t1".into());
+    };
+    let (registered, made) = devices.upsert(TENANT, &id, None, NOW.plus_ms(5), register).await.unwrap();
+    assert_eq!((registered.version, made, registered.token_at), (2, false, Some(NOW.plus_ms(5))));
+    let (same, _) = devices.upsert(TENANT, &id, Some(2), NOW.plus_ms(9), register).await.unwrap();
+    assert_eq!(
+        (same.token_at, same.created_at),
+        (Some(NOW.plus_ms(5)), NOW),
+        "the same token was not registered anew"
+    );
+    let stale = devices.upsert(TENANT, &id, Some(2), NOW, register).await;
+    assert!(matches!(stale, Err(DeviceError::Conflict)));
+
+    assert!(!devices.drop_token_if(TENANT, &id, "t0", NOW).await.unwrap());
+    assert!(devices.drop_token_if(TENANT, &id, "t1", NOW).await.unwrap());
+    assert_eq!(devices.get(TENANT, &id).await.unwrap().unwrap().push_token, None);
+
+    assert!(devices.delete(TENANT, &id, None, NOW).await.unwrap());
+    assert!(!devices.delete(TENANT, &id, None, NOW).await.unwrap());
+    assert_eq!(devices.get(TENANT, &id).await.unwrap(), None);
+    let told = records(&house.log, Topic::Pings).await;
+    assert_eq!(Ping::decode(told[0].value.as_ref().unwrap()).unwrap().kind, PingKind::Forget);
+    assert_eq!(told.len(), 1);
+
+    devices.ensure(TENANT, &id, NOW).await.unwrap();
+    let reborn = devices.get(TENANT, &id).await.unwrap().unwrap();
+    assert_eq!((reborn.version, reborn.platform), (6, None), "nothing of the deleted device is left");
+    let keys = [
+        geopush_model::DeviceKey { tenant: TENANT, device: id.clone() },
+        geopush_model::DeviceKey { tenant: TENANT, device: DeviceId::new("nobody").unwrap() },
+    ];
+    let many = devices.get_many(&keys).await.unwrap();
+    assert_eq!((many[0].as_ref(), many[1].as_ref()), (Some(&reborn), None));
+}
