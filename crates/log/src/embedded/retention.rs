@@ -145,3 +145,86 @@ fn remove_tombstones(c: &Connection, place: Place, before_ms: i64) -> rusqlite::
     }
     Ok(old.len() as u32)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Core, EmbeddedLog};
+    use super::*;
+    use crate::{Log as _, Offset, Record, Topic};
+
+    const DAY_MS: i64 = 24 * 3_600 * 1_000;
+
+    async fn log() -> (tempfile::TempDir, EmbeddedLog) {
+        let dir = tempfile::tempdir().unwrap();
+        let database = Database::open(dir.path()).unwrap();
+        (dir, EmbeddedLog::open(database, 2).await.unwrap())
+    }
+
+    async fn append(log: &EmbeddedLog, topic: Topic, count: usize) {
+        let records = (0..count).map(|n| Record::new(topic, n.to_string(), vec![7; 90]).at(0)).collect();
+        log.append(records).await.unwrap();
+    }
+
+    async fn offsets(core: &Core, topic: Topic) -> Vec<Offset> {
+        let place = core.places.place(topic, 0);
+        let query = move |c: &Connection| {
+            c.prepare("SELECT id FROM log_records WHERE id >= ?1 AND id < ?2 ORDER BY id")?
+                .query_map([place.row(0), place.end_row()], |row| Ok(place.offset(row.get(0)?)))?
+                .collect()
+        };
+        core.database.read(query).await.unwrap()
+    }
+
+    async fn held_bytes(core: &Core, topic: Topic) -> i64 {
+        let place = core.places.place(topic, 0);
+        let query = move |c: &Connection| {
+            c.query_row("SELECT bytes FROM log_ends WHERE place = ?1", [place.0], |r| r.get(0))
+        };
+        core.database.read(query).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn records_go_when_their_time_is_up_and_offsets_never_go_back() {
+        let (_dir, log) = log().await;
+        append(&log, Topic::Pings, 1_200).await;
+        append(&log, Topic::Transitions, 3).await;
+        append(&log, Topic::Zones, 3).await;
+        let core = &log.core;
+        let in_days = |days: i64| now_ms() + days * DAY_MS;
+        assert_eq!(sweep(&core.database, &core.places, None, in_days(6)).await.unwrap(), 0);
+        assert_eq!(sweep(&core.database, &core.places, None, in_days(8)).await.unwrap(), 1_200);
+        assert_eq!(offsets(core, Topic::Transitions).await.len(), 3);
+        assert_eq!(held_bytes(core, Topic::Pings).await, 0);
+        append(&log, Topic::Pings, 1).await;
+        assert_eq!(offsets(core, Topic::Pings).await, [1_200]);
+        assert_eq!(sweep(&core.database, &core.places, None, in_days(31)).await.unwrap(), 4);
+        assert_eq!(offsets(core, Topic::Zones).await, [0, 1, 2]);
+    }
+
+    #[tokio::test]
+    async fn a_partition_that_holds_too_much_loses_its_oldest() {
+        let (_dir, log) = log().await;
+        append(&log, Topic::Pings, 10).await;
+        let core = &log.core;
+        assert_eq!(held_bytes(core, Topic::Pings).await, 910);
+        assert_eq!(sweep(&core.database, &core.places, Some(500), now_ms()).await.unwrap(), 5);
+        assert_eq!(offsets(core, Topic::Pings).await, [5, 6, 7, 8, 9]);
+        assert_eq!(held_bytes(core, Topic::Pings).await, 455);
+    }
+
+    #[tokio::test]
+    async fn compaction_keeps_one_record_a_key_and_a_removal_for_a_day() {
+        let (_dir, log) = log().await;
+        append(&log, Topic::Zones, 3).await;
+        append(&log, Topic::Zones, 3).await;
+        log.append(vec![Record::tombstone(Topic::Zones, "1")]).await.unwrap();
+        let core = &log.core;
+        assert_eq!(offsets(core, Topic::Zones).await, [3, 5, 6]);
+        let hours = |hours: i64| now_ms() + hours * 3_600 * 1_000;
+        assert_eq!(sweep(&core.database, &core.places, None, hours(23)).await.unwrap(), 0);
+        assert_eq!(sweep(&core.database, &core.places, None, hours(25)).await.unwrap(), 1);
+        assert_eq!(offsets(core, Topic::Zones).await, [3, 5]);
+        append(&log, Topic::Zones, 2).await;
+        assert_eq!(offsets(core, Topic::Zones).await, [5, 7, 8]);
+    }
+}
