@@ -74,7 +74,7 @@ macro_rules! conforms {
             staging:
                 counts_are_exact_whatever_fails_and_whoever_joins,
                 a_shutdown_finishes_what_is_in_hand,
-                a_slow_slice_is_not_flooded,
+                a_slow_slice_holds_up_no_other_and_still_gets_everything,
                 a_stage_knows_when_it_has_caught_up;
         }
     };

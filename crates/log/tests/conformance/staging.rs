@@ -226,7 +226,7 @@ impl Stage for Idle {
 }
 
 /// A slice whose buffer was full goes on to its end, and another is not held up by it.
-pub async fn a_slow_slice_is_not_flooded(harness: &dyn Harness) {
+pub async fn a_slow_slice_holds_up_no_other_and_still_gets_everything(harness: &dyn Harness) {
     const ALL: usize = 20_000;
     let log = harness.log();
     for _ in 0..ALL / 1_000 {
