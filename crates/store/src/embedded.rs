@@ -47,10 +47,11 @@ impl EmbeddedStore {
 
     /// Runs a statement that changes one row or none; whether it did.
     async fn change(&self, sql: String, parameters: Vec<Value>) -> Result<bool, StoreError> {
+        let bytes = row_bytes(&parameters);
         let work = move |connection: &Connection| {
             connection.prepare_cached(&sql)?.execute(params_from_iter(&parameters)).map(|changed| changed > 0)
         };
-        Ok(self.database.write(work).await?)
+        Ok(self.database.write_then(bytes, work, |_| ()).await?)
     }
 
     /// The rows that a statement finds with each of these parameters.

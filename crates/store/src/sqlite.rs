@@ -210,3 +210,66 @@ fn decode_value(kind: ColumnType, stored: ValueRef<'_>) -> Option<Value> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::Table;
+    use crate::tables::{ALL, DeliveryBySourceRow};
+
+    /// How SQLite goes about a statement.
+    fn plan(connection: &Connection, sql: &str) -> String {
+        let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps =
+            explain.raw_query().mapped(|row| row.get::<_, String>("detail")).collect::<Result<Vec<_>, _>>();
+        steps.unwrap().join("\n")
+    }
+
+    fn with_all_tables() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        for schema in ALL {
+            connection.execute(&create_table(schema), []).unwrap();
+            if schema.ttl_s.is_some() {
+                connection.execute(&create_expiry_index(schema), []).unwrap();
+            }
+        }
+        connection
+    }
+
+    #[test]
+    fn a_page_is_a_walk_along_the_primary_key() {
+        let connection = with_all_tables();
+        let ends = [End::Unbounded, End::Included(()), End::Excluded(())];
+        for schema in ALL.iter().filter(|schema| schema.clustering_len > 0) {
+            for (lower, upper) in ends.iter().flat_map(|lower| ends.iter().map(move |upper| (lower, upper))) {
+                for direction in [Direction::Ascending, Direction::Descending] {
+                    let plan = plan(&connection, &page(schema, lower, upper, direction));
+                    assert!(plan.contains("USING PRIMARY KEY ("), "{}: {plan}", schema.name);
+                    assert!(!plan.contains("TEMP B-TREE"), "{}: {plan}", schema.name);
+                    let bounded = !matches!((lower, upper), (End::Unbounded, End::Unbounded));
+                    assert_eq!(plan.contains('>') || plan.contains('<'), bounded, "{}: {plan}", schema.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_after_a_key_starts_at_that_key_and_not_at_its_first_column() {
+        let sql =
+            page(&DeliveryBySourceRow::SCHEMA, &End::Excluded(()), &End::Unbounded, Direction::Ascending);
+        let plan = plan(&with_all_tables(), &sql);
+        assert!(plan.contains("(created_at,push)>(?,?)"), "{plan}");
+    }
+
+    #[test]
+    fn expiry_looks_at_nothing_that_lives() {
+        let connection = with_all_tables();
+        for schema in ALL.iter().filter(|schema| schema.ttl_s.is_some()) {
+            let plan = plan(&connection, &expire(schema));
+            assert!(plan.contains("_by_expiry (expires_at<?)"), "{}: {plan}", schema.name);
+            assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{}: {plan}", schema.name);
+        }
+    }
+}

@@ -38,15 +38,23 @@ impl<K> Page<K> {
 }
 
 /// The tables of one deployment. Cheap to clone.
+///
+/// Every operation fails with [`StoreError::Unavailable`] or [`StoreError::Full`] when the backend does, and with
+/// [`StoreError::Corrupt`] when a value is not of its column's type. Plain writes of conditional tables, and
+/// conditional writes of plain ones, do not compile:
+/// ```compile_fail
+/// # use geopush_store::{Store, tables::ZoneRow};
+/// fn overwrite(store: Store, zone: ZoneRow) -> Box<dyn Future<Output = ()>> {
+///     Box::new(async move { store.put(zone).await.unwrap_or_default() })
+/// }
+/// # let _: fn(Store, ZoneRow) -> Box<dyn Future<Output = ()>> = overwrite;
+/// ```
 #[derive(Clone)]
 pub struct Store {
     backend: Arc<dyn Backend>,
     tables: &'static [&'static Schema],
 }
 
-/// Every operation fails with [`StoreError::Unavailable`] or [`StoreError::Full`] when the backend does, and with
-/// [`StoreError::Corrupt`] when a value is not of its column's type. Plain writes of conditional tables, and
-/// conditional writes of plain ones, do not compile.
 impl Store {
     /// The tables behind this backend.
     pub fn new(backend: Arc<dyn Backend>) -> Self {
@@ -69,7 +77,7 @@ impl Store {
     /// Writes a row, whether it was there or not. Not for conditional tables.
     ///
     /// # Errors
-    /// As said above.
+    /// As [`Store`] says.
     pub async fn put<T: Table>(&self, row: T) -> Result<(), StoreError> {
         self.put_all(vec![row]).await
     }
@@ -78,7 +86,7 @@ impl Store {
     /// written, and all may be put again. Not for conditional tables.
     ///
     /// # Errors
-    /// As said above.
+    /// As [`Store`] says.
     pub async fn put_all<T: Table>(&self, rows: Vec<T>) -> Result<(), StoreError> {
         let schema = const { plain(&T::SCHEMA) };
         if rows.is_empty() {
@@ -91,7 +99,7 @@ impl Store {
     /// The row of this key.
     ///
     /// # Errors
-    /// As said above.
+    /// As [`Store`] says.
     pub async fn get<T: Table>(
         &self,
         partition: &T::Partition,
@@ -106,7 +114,7 @@ impl Store {
     /// The rows of these keys, `None` where there is none, in the order asked.
     ///
     /// # Errors
-    /// As said above.
+    /// As [`Store`] says.
     pub async fn get_all<T: Table>(
         &self,
         keys: &[(T::Partition, T::Clustering)],
@@ -123,7 +131,7 @@ impl Store {
     /// Removes a row. Not for conditional tables.
     ///
     /// # Errors
-    /// As said above.
+    /// As [`Store`] says.
     pub async fn delete<T: Table>(
         &self,
         partition: &T::Partition,
@@ -136,7 +144,7 @@ impl Store {
     /// Rows of one partition.
     ///
     /// # Errors
-    /// As said above.
+    /// As [`Store`] says.
     pub async fn page<T: Table>(
         &self,
         partition: &T::Partition,
@@ -152,7 +160,7 @@ impl Store {
     /// Conditional tables: writes the row if its key has none; `false` if it has one.
     ///
     /// # Errors
-    /// As said above.
+    /// As [`Store`] says.
     pub async fn put_if_absent<T: Table>(&self, row: T) -> Result<bool, StoreError> {
         let schema = const { conditional(&T::SCHEMA) };
         let row = values(row)?;
@@ -162,7 +170,7 @@ impl Store {
     /// Conditional tables: replaces the row if its version is `version`; `false` if it is another or there is none.
     ///
     /// # Errors
-    /// As said above.
+    /// As [`Store`] says.
     pub async fn put_if_version<T: Table>(&self, row: T, version: i64) -> Result<bool, StoreError> {
         let schema = const { conditional(&T::SCHEMA) };
         let row = values(row)?;
@@ -174,7 +182,7 @@ impl Store {
     /// are not seen before that either.
     ///
     /// # Errors
-    /// As said above.
+    /// As [`Store`] says.
     pub async fn expire(&self, now_ms: i64) -> Result<u64, StoreError> {
         let mut removed = 0;
         for schema in self.tables.iter().filter(|schema| schema.ttl_s.is_some()) {
