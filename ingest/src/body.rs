@@ -44,11 +44,27 @@ impl RejectionCode {
     /// Each with its text and what to do about it.
     const TABLE: [(Self, &'static str, &'static str); 9] = [
         (Self::InvalidPing, "invalid_ping", "give an object with lat, lon and time"),
-        (Self::InvalidCoordinate, "invalid_coordinate", "give lat from -90 to 90 and lon from -180 to 180, in degrees"),
+        (
+            Self::InvalidCoordinate,
+            "invalid_coordinate",
+            "give lat from -90 to 90 and lon from -180 to 180, in degrees",
+        ),
         (Self::MissingTime, "missing_time", "give the time of the fix: RFC 3339, or ms since the Unix epoch"),
-        (Self::InvalidTime, "invalid_time", "give RFC 3339 with an offset, or ms since the Unix epoch, in the years 1 to 9999"),
-        (Self::TimeInFuture, "time_in_future", "the time is more than 5 minutes ahead of the server's; set the phone's clock"),
-        (Self::InvalidAccuracy, "invalid_accuracy", "give accuracy_m in metres, 0 or more, or leave it out; phones say negative for an invalid position"),
+        (
+            Self::InvalidTime,
+            "invalid_time",
+            "give RFC 3339 with an offset, or ms since the Unix epoch, in the years 1 to 9999",
+        ),
+        (
+            Self::TimeInFuture,
+            "time_in_future",
+            "the time is more than 5 minutes ahead of the server's; set the phone's clock",
+        ),
+        (
+            Self::InvalidAccuracy,
+            "invalid_accuracy",
+            "give accuracy_m in metres, 0 or more, or leave it out; phones say negative for an invalid position",
+        ),
         (Self::InvalidSpeed, "invalid_speed", "give speed_mps in metres a second, or leave it out"),
         (Self::InvalidHeading, "invalid_heading", "give heading_deg from 0 to 360, or leave it out"),
         (Self::InvalidId, "invalid_id", "give id as a string of at most 128 bytes, or leave it out"),
@@ -236,7 +252,8 @@ mod tests {
         ]);
         let accepted = read_all(body).unwrap();
         assert_eq!((accepted.count, accepted.rejected.len()), (4, 0));
-        let b: Vec<_> = accepted.devices[&DeviceId::new("b").unwrap()].iter().map(|f| f.id.clone().unwrap()).collect();
+        let b: Vec<_> =
+            accepted.devices[&DeviceId::new("b").unwrap()].iter().map(|f| f.id.clone().unwrap()).collect();
         assert_eq!(b, ["first", "second", "late"]);
     }
 

@@ -105,12 +105,16 @@ impl PingClient {
                 },
                 Ok(response) if is_passing(response.status()) => {
                     last = format!("status {}", response.status());
-                    let asked = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
+                    let asked =
+                        response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
                     pause = asked.map_or(pause, Duration::from_secs).min(LONGEST_PAUSE);
                 }
                 Ok(response) => {
                     let status = response.status();
-                    return Err(ClientError::Refused { status, body: response.text().await.unwrap_or_default() });
+                    return Err(ClientError::Refused {
+                        status,
+                        body: response.text().await.unwrap_or_default(),
+                    });
                 }
                 Err(e) => last = e.to_string(),
             }
@@ -122,7 +126,9 @@ impl PingClient {
 }
 
 fn is_passing(status: StatusCode) -> bool {
-    status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::REQUEST_TIMEOUT || status.is_server_error()
+    status == StatusCode::TOO_MANY_REQUESTS
+        || status == StatusCode::REQUEST_TIMEOUT
+        || status.is_server_error()
 }
 
 fn entry(device: &str, fixes: &[PhoneFix]) -> Value {

@@ -135,9 +135,8 @@ mod tests {
 
     #[test]
     fn batches_keep_the_order_the_bound_and_the_seconds() {
-        let fixes: Vec<_> = [0, 1, 999, 1_000, 2_500, 2_600]
-            .map(|time_ms| PhoneFix { time_ms, lat: 0.0, lon: 0.0 })
-            .into();
+        let fixes: Vec<_> =
+            [0, 1, 999, 1_000, 2_500, 2_600].map(|time_ms| PhoneFix { time_ms, lat: 0.0, lon: 0.0 }).into();
         let lens = |speed, batch| -> Vec<usize> {
             let options = ReplayOptions { speed, batch, concurrency: 1 };
             batches(&fixes, 0, options).iter().map(|b| b.len()).collect()

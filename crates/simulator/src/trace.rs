@@ -122,15 +122,14 @@ fn read_gpx(file: impl std::io::BufRead, device: &str) -> Result<Trace, TraceErr
                 time = Some(text.trim().to_owned());
             }
             Event::End(tag) if tag.local_name().as_ref() == "time" => in_time = false,
-            Event::End(tag) if tag.local_name().as_ref() == "trkpt" => {
-                match (point.take(), time.take()) {
-                    (Some((lat, lon)), Some(text)) => {
-                        let time_ms = parse_time(&text).ok_or_else(|| wrong(format!("{text} is no RFC 3339 time")))?;
-                        fixes.push(PhoneFix { time_ms, lat, lon });
-                    }
-                    _ => trace.without_time += 1,
+            Event::End(tag) if tag.local_name().as_ref() == "trkpt" => match (point.take(), time.take()) {
+                (Some((lat, lon)), Some(text)) => {
+                    let time_ms =
+                        parse_time(&text).ok_or_else(|| wrong(format!("{text} is no RFC 3339 time")))?;
+                    fixes.push(PhoneFix { time_ms, lat, lon });
                 }
-            }
+                _ => trace.without_time += 1,
+            },
             Event::Eof => break,
             _ => {}
         }

@@ -60,7 +60,15 @@ impl Walker {
             Way::Walking => random.random_range(1.0..2.0),
             Way::Driving => random.random_range(6.0..16.0),
         };
-        let mut walker = Self { random, centre, half_width_m, speed_mps, at: (0.0, 0.0), target: (0.0, 0.0), waits_s: 0.0 };
+        let mut walker = Self {
+            random,
+            centre,
+            half_width_m,
+            speed_mps,
+            at: (0.0, 0.0),
+            target: (0.0, 0.0),
+            waits_s: 0.0,
+        };
         walker.at = walker.crossing();
         walker.target = walker.crossing();
         walker

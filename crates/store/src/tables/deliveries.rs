@@ -102,3 +102,15 @@ table! {
         }
     }
 }
+
+table! {
+    /// What a phone said that it did with a push.
+    pub struct ReceiptRow: "receipts" in History, plain, ascending, ttl_days 90 {
+        partition { tenant: Uuid, push: Uuid }
+        clustering {
+            /// `delivered`, `opened` or `clicked`.
+            event: String,
+        }
+        values { at: Timestamp, received_at: Timestamp }
+    }
+}

@@ -38,6 +38,7 @@ pub const ALL: &[&Schema] = &[
     &SourceHourRow::SCHEMA,
     &DeviceMonthRow::SCHEMA,
     &DeliveryTotalsRow::SCHEMA,
+    &ReceiptRow::SCHEMA,
     &TransitionByZoneRow::SCHEMA,
     &TransitionByDeviceRow::SCHEMA,
     &ZoneDayRow::SCHEMA,
