@@ -18,8 +18,10 @@ const VALID_DAYS: i64 = 365;
 
 pub(crate) struct Authority {
     pub ca_pem: String,
-    fcm: ServerConfig,
-    apns: ServerConfig,
+    /// For FCM and its token endpoint: HTTP/2 or HTTP/1.1, as the client asks.
+    pub fcm_tls: Arc<ServerConfig>,
+    /// For APNs: a client that names protocols must name HTTP/2, else the handshake fails.
+    pub apns_tls: Arc<ServerConfig>,
 }
 
 impl Authority {
@@ -40,7 +42,7 @@ impl Authority {
         leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let leaf = leaf.signed_by(&leaf_key, &ca)?;
 
-        let server = |alpn: &[&[u8]]| -> Result<ServerConfig, SandboxError> {
+        let server = |alpn: &[&[u8]]| -> Result<Arc<ServerConfig>, SandboxError> {
             let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
             let provider = Arc::new(rustls::crypto::ring::default_provider());
             let mut config = ServerConfig::builder_with_provider(provider)
@@ -48,19 +50,9 @@ impl Authority {
                 .with_no_client_auth()
                 .with_single_cert(vec![leaf.der().clone()], key)?;
             config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-            Ok(config)
+            Ok(Arc::new(config))
         };
-        Ok(Self { ca_pem: ca.pem(), fcm: server(&[b"h2", b"http/1.1"])?, apns: server(&[b"h2"])? })
-    }
-
-    /// For FCM and its token endpoint: HTTP/2 or HTTP/1.1, as the client asks.
-    pub(crate) fn fcm_tls(&self) -> Arc<ServerConfig> {
-        Arc::new(self.fcm.clone())
-    }
-
-    /// For APNs: a client that offers protocols must offer HTTP/2, else the handshake fails.
-    pub(crate) fn apns_tls(&self) -> Arc<ServerConfig> {
-        Arc::new(self.apns.clone())
+        Ok(Self { ca_pem: ca.pem(), fcm_tls: server(&[b"h2", b"http/1.1"])?, apns_tls: server(&[b"h2"])? })
     }
 }
 

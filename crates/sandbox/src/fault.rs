@@ -2,11 +2,13 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::apns_request::{default_reason, status_of};
 use crate::fcm_refusal::status_of_code;
+use crate::listener::Wire;
 use crate::sent::Provider;
 
 /// The longest delay that a fault may ask for: ten minutes.
@@ -86,7 +88,9 @@ pub(crate) enum BadFault {
     Times,
     #[error("the fault does nothing; give `status`, `reason`, `delay_ms`, or an `action` of goaway or drop")]
     Nothing,
-    #[error("`retry_after_s` needs an answer to stand in; give `status` or `reason`, and no `action` of drop")]
+    #[error(
+        "`retry_after_s` needs an answer to stand in; give `status` or `reason`, and no `action` of drop"
+    )]
     RetryAfter,
     #[error("`timestamp` belongs to APNs's status 410 alone; leave it out")]
     Timestamp,
@@ -116,7 +120,8 @@ impl Fault {
         }
         if let (Provider::Apns, Some(status @ 400..), None) = (self.provider, self.status, &self.reason) {
             let reason = default_reason(status);
-            self.reason = Some(reason.ok_or(BadFault::StatusWithoutReason(status, "BadDeviceToken"))?.to_owned());
+            self.reason =
+                Some(reason.ok_or(BadFault::StatusWithoutReason(status, "BadDeviceToken"))?.to_owned());
         }
         if self.delay_ms > MAX_DELAY_MS {
             return Err(BadFault::Delay(self.delay_ms));
@@ -134,6 +139,24 @@ impl Fault {
             return Err(BadFault::Timestamp);
         }
         Ok(self)
+    }
+
+    /// Does to the connection what the fault says, after its delay; doesn't return when that is to cut it.
+    /// `accept` is called first where the push counts as accepted all the same.
+    pub(crate) async fn befall(&self, wire: &Wire, accept: impl FnOnce()) {
+        if self.delay_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(self.delay_ms)).await;
+        }
+        match self.action {
+            Action::Respond => {}
+            Action::Goaway => wire.go_away(),
+            Action::Drop => {
+                if self.status == Some(200) {
+                    accept();
+                }
+                match wire.cut().await {}
+            }
+        }
     }
 
     fn meets(&self, provider: Provider, token: &str) -> bool {
@@ -247,7 +270,8 @@ mod tests {
         faults.add(fault(r#"{"provider":"fcm","status":503}"#)).unwrap();
         assert_eq!(faults.take(Provider::Apns, "a"), None);
         let statuses: Vec<_> = ["b", "a", "a", "a"].map(|token| faults.take(Provider::Fcm, token)).to_vec();
-        let statuses: Vec<_> = statuses.into_iter().map(|fault| fault.and_then(|fault| fault.status)).collect();
+        let statuses: Vec<_> =
+            statuses.into_iter().map(|fault| fault.and_then(|fault| fault.status)).collect();
         assert_eq!(statuses, [Some(503), Some(500), Some(500), None]);
         assert!(faults.list().is_empty());
     }

@@ -1,7 +1,10 @@
-//! Signed tokens in JWS compact form (RFC 7515, section 3.1): parsing, and checking the signature.
+//! Signed tokens in JWS compact form (RFC 7515, section 3.1): where a request carries one,
+//! parsing, and checking the signature.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hyper::HeaderMap;
+use hyper::header::AUTHORIZATION;
 use ring::signature::{UnparsedPublicKey, VerificationAlgorithm};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -42,4 +45,10 @@ impl<'a, C: DeserializeOwned> Jws<'a, C> {
     ) -> bool {
         UnparsedPublicKey::new(algorithm, public_key).verify(self.signed.as_bytes(), &self.signature).is_ok()
     }
+}
+
+/// The token of an `Authorization: Bearer …` header (RFC 6750, section 2.1).
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }

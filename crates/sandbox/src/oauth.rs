@@ -20,9 +20,14 @@ pub(crate) const LIFETIME_S: i64 = 3599;
 const ASSERTION_S: i64 = 3600;
 const SKEW_S: i64 = 300;
 /// The scopes that allow sending messages.
-const MESSAGING: [&str; 2] = [
-    "https://www.googleapis.com/auth/firebase.messaging",
-    "https://www.googleapis.com/auth/cloud-platform",
+const MESSAGING: [&str; 2] =
+    ["https://www.googleapis.com/auth/firebase.messaging", "https://www.googleapis.com/auth/cloud-platform"];
+/// Google's own names for the endpoint, now and before: its client libraries write one of them as the audience,
+/// whatever the key file's `token_uri` says.
+const AUDIENCES: [&str; 3] = [
+    "https://oauth2.googleapis.com/token",
+    "https://accounts.google.com/o/oauth2/token",
+    "https://www.googleapis.com/oauth2/v4/token",
 ];
 const SCOPE_PREFIX: &str = "https://www.googleapis.com/auth/";
 const MAX_TOKENS: usize = 10_000;
@@ -104,8 +109,9 @@ impl AccessTokens {
         if grant_type != GRANT_TYPE {
             return Err(Refused::new("unsupported_grant_type", format!("Invalid grant_type: {grant_type}")));
         }
-        let assertion =
-            form.get("assertion").ok_or_else(|| Refused::new("invalid_request", "Missing required parameter: assertion"))?;
+        let assertion = form
+            .get("assertion")
+            .ok_or_else(|| Refused::new("invalid_request", "Missing required parameter: assertion"))?;
         let access = assertion_access(account, assertion, now_s)?;
         let token = self.mint(access, now_s);
         Ok(json!({ "access_token": token, "expires_in": LIFETIME_S, "token_type": "Bearer" }))
@@ -114,8 +120,9 @@ impl AccessTokens {
 
 fn assertion_access(account: &ServiceAccount, assertion: &str, now_s: i64) -> Result<Access, Refused> {
     let invalid = |description: &str| Refused::new("invalid_grant", description);
-    let jws = Jws::<Claims>::parse(assertion)
-        .ok_or_else(|| invalid("Invalid JWT: Failed to parse the assertion; give header.claims.signature."))?;
+    let jws = Jws::<Claims>::parse(assertion).ok_or_else(|| {
+        invalid("Invalid JWT: Failed to parse the assertion; give header.claims.signature.")
+    })?;
     let claims = &jws.claims;
     if claims.iss.as_deref() != Some(account.client_email) {
         return Err(invalid("Invalid grant: account not found"));
@@ -125,7 +132,8 @@ fn assertion_access(account: &ServiceAccount, assertion: &str, now_s: i64) -> Re
     if jws.header.alg != "RS256" || !known_key || !signed() {
         return Err(invalid("Invalid JWT Signature."));
     }
-    if claims.aud.as_deref() != Some(&account.token_uri) {
+    let audience = claims.aud.as_deref().unwrap_or_default();
+    if audience != account.token_uri && !AUDIENCES.contains(&audience) {
         return Err(invalid("Invalid JWT: Failed audience check. The right audience is the token_uri."));
     }
     let reasonable = match (claims.iat, claims.exp) {
@@ -149,7 +157,8 @@ fn scopes(scope: &str) -> Result<Access, Refused> {
     if asked.is_empty() {
         return Err(Refused::new("invalid_scope", "Invalid OAuth scope or ID token audience provided."));
     }
-    let known = |scope: &&str| scope.starts_with(SCOPE_PREFIX) || ["openid", "email", "profile"].contains(scope);
+    let known =
+        |scope: &&str| scope.starts_with(SCOPE_PREFIX) || ["openid", "email", "profile"].contains(scope);
     let (valid, invalid): (Vec<_>, Vec<_>) = asked.into_iter().partition(known);
     if !invalid.is_empty() {
         let (valid, invalid) = (valid.join(", "), invalid.join(", "));

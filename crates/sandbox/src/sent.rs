@@ -27,7 +27,7 @@ pub struct Sent {
     pub seq: u64,
     /// Whose stand-in took it.
     pub provider: Provider,
-    /// The device token; for FCM topics `/topics/NAME`, for FCM conditions the condition.
+    /// The device token (for FCM also an installation id); for FCM topics `/topics/NAME`, for FCM conditions the condition.
     pub token: String,
     /// The title shown; empty when the push has none.
     pub title: String,
@@ -194,7 +194,8 @@ fn text(value: &Value) -> Option<String> {
 
 fn fcm_target(message: &Value) -> String {
     let topic = || message["topic"].as_str().map(|name| format!("/topics/{name}"));
-    text(&message["token"]).or_else(topic).or_else(|| text(&message["condition"])).unwrap_or_default()
+    let device = text(&message["token"]).or_else(|| text(&message["fid"]));
+    device.or_else(topic).or_else(|| text(&message["condition"])).unwrap_or_default()
 }
 
 /// The notification that Android would show: its own over the common one.
