@@ -1,0 +1,71 @@
+//! From the globe to the plane of longitude and latitude: rings that cross the antimeridian are unwrapped.
+
+use robust::{Coord, orient2d};
+
+use crate::position::Position;
+
+/// A point of the plane: x is a longitude that may lie beyond ±180, y a latitude.
+pub(crate) type Point = Coord<f64>;
+
+/// Turns of the globe to look a position up at: a ring that starts within ±180 and is at most 360 wide reaches from
+/// -540 to 540.
+pub(crate) const TURNS: [f64; 3] = [-360.0, 0.0, 360.0];
+
+/// Positive when `c` lies left of the line from `a` to `b`, zero when on it; exact.
+pub(crate) fn orientation(a: Point, b: Point, c: Point) -> f64 {
+    orient2d(a, b, c)
+}
+
+/// A ring in the plane: neighbours are never more than 180 degrees apart. The last point equals the first unless the
+/// ring goes round a pole.
+pub(crate) fn unwrap_ring(ring: &[Position]) -> Vec<Point> {
+    unwrap_from(ring, 0)
+}
+
+/// A polygon's rings in one plane: those after the first are turned to where they lie over the first one.
+pub(crate) fn unwrap_polygon(rings: &[Vec<Position>]) -> Vec<Vec<Point>> {
+    let mut unwrapped: Vec<Vec<Point>> = rings.iter().map(|ring| unwrap_ring(ring)).collect();
+    let Some((shell, holes)) = unwrapped.split_first_mut() else { return unwrapped };
+    let (shell_west, shell_east) = x_range(shell);
+    for (hole, ring) in holes.iter_mut().zip(&rings[1..]) {
+        let (west, east) = x_range(hole);
+        let overlap = |turns: i32| {
+            let shift = 360.0 * f64::from(turns);
+            (east + shift).min(shell_east) - (west + shift).max(shell_west)
+        };
+        let mut best = 0;
+        for turns in [-1, 1, -2, 2] {
+            if overlap(turns) > overlap(best) {
+                best = turns;
+            }
+        }
+        if best != 0 {
+            // From the given longitudes again: adding 360 twice would round twice.
+            *hole = unwrap_from(ring, best);
+        }
+    }
+    unwrapped
+}
+
+/// Least and greatest x of some points.
+pub(crate) fn x_range(points: &[Point]) -> (f64, f64) {
+    points.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, greatest), point| {
+        (least.min(point.x), greatest.max(point.x))
+    })
+}
+
+fn unwrap_from(ring: &[Position], mut turns: i32) -> Vec<Point> {
+    let mut points = Vec::with_capacity(ring.len());
+    let mut before: Option<f64> = None;
+    for position in ring {
+        match before.map(|lon| position.lon - lon) {
+            Some(jump) if jump > 180.0 => turns -= 1,
+            Some(jump) if jump < -180.0 => turns += 1,
+            _ => {}
+        }
+        before = Some(position.lon);
+        // Adding zero makes -0.0 into 0.0, so that equal points also sort as equal.
+        points.push(Coord { x: position.lon + 360.0 * f64::from(turns), y: position.lat + 0.0 });
+    }
+    points
+}
