@@ -168,3 +168,66 @@ pub async fn serve_admin(
         () = upkeep => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use http_body_util::BodyExt;
+    use serde_json::Value;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::telemetry::{LogFormat, init};
+
+    async fn ask(health: &Health, path: &str) -> (u16, String) {
+        let router = admin_router(health.clone(), init(LogFormat::Text, "off").unwrap());
+        let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    async fn readyz(health: &Health) -> (u16, Value) {
+        let (status, body) = ask(health, "/readyz").await;
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_process_is_ready_when_all_its_parts_are_and_until_it_shuts_down() {
+        let shutdown = Shutdown::new();
+        let health = Health::new(shutdown.clone());
+        assert_eq!(readyz(&health).await.0, 503, "nothing has registered yet");
+
+        let (ingest, geofence) = (health.register("ingest"), health.register("geofence"));
+        ingest.ready();
+        geofence.not_ready("waiting for the log");
+        let parts = json!({"ingest": {"status": "ready"},
+            "geofence": {"status": "not_ready", "reason": "waiting for the log"}});
+        assert_eq!(readyz(&health).await, (503, json!({"status": "not_ready", "parts": parts})));
+
+        geofence.ready();
+        let parts = json!({"ingest": {"status": "ready"}, "geofence": {"status": "ready"}});
+        assert_eq!(readyz(&health).await, (200, json!({"status": "ready", "parts": parts})));
+
+        shutdown.request();
+        assert_eq!(readyz(&health).await.0, 503);
+        assert_eq!(ask(&health, "/livez").await, (200, "ok".into()));
+    }
+
+    #[tokio::test]
+    async fn the_admin_port_serves_metrics_until_its_own_shutdown() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (addr, shutdown) = (listener.local_addr().unwrap(), Shutdown::new());
+        let metrics = init(LogFormat::Text, "off").unwrap();
+        let serving = tokio::spawn(serve_admin(listener, Health::default(), metrics, shutdown.clone()));
+        let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("200 OK") && answer.contains("geopush_build_info"), "{answer}");
+        shutdown.request();
+        serving.await.unwrap().unwrap();
+    }
+}

@@ -202,6 +202,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn sigterm_asks_for_shutdown_and_does_not_kill() {
+        let shutdown = Shutdown::on_signals().unwrap();
+        assert!(!shutdown.is_requested());
+        let pid = std::process::id().to_string();
+        assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        shutdown.requested().await;
+        assert!(shutdown.token().is_cancelled());
+    }
+
+    #[tokio::test]
     async fn a_failing_task_ends_the_others_and_the_process_fails() {
         let (shutdown, mut running) = running();
         let asked = shutdown.clone();

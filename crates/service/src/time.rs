@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 /// 0000-01-01T00:00:00.000Z, the first time that RFC 3339's four digits can say.
 const FIRST_MS: i64 = -62_167_219_200_000;
-/// The last that jiff holds, 22 hours before the end of the year 9999.
-const LAST_MS: i64 = 253_402_207_200_999;
+/// The last that jiff reads, a day before the end of the year 9999: any offset can still be added.
+const LAST_MS: i64 = 253_402_207_200_000;
 
 /// Writes milliseconds since the Unix epoch as `2026-01-01T00:00:00.000Z`.
 ///
@@ -77,7 +77,7 @@ mod tests {
             (-1, "1969-12-31T23:59:59.999Z"),
             (FIRST_MS, "0000-01-01T00:00:00.000Z"),
             (i64::MIN, "0000-01-01T00:00:00.000Z"),
-            (i64::MAX, "9999-12-30T22:00:00.999Z"),
+            (i64::MAX, "9999-12-30T22:00:00.000Z"),
         ] {
             assert_eq!(format_rfc3339_ms(ms), text);
         }

@@ -65,7 +65,7 @@ impl Reader {
     }
 
     fn find_unknown(&mut self) {
-        let spelled: [(&BTreeMap<String, Found>, fn(&str) -> String); 3] = [
+        let spelled: [(&BTreeMap<String, Found>, Spell); 3] = [
             (&self.given.file, str::to_owned),
             (&self.given.variables, variable_name),
             (&self.given.flags, flag_name),
@@ -87,6 +87,9 @@ impl Reader {
         }
     }
 }
+
+/// How a key is spelled in a source.
+type Spell = fn(&str) -> String;
 
 /// The known name that `name` was most likely meant to be.
 fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {

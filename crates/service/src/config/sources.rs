@@ -151,7 +151,7 @@ impl Given {
 }
 
 fn flatten(prefix: &str, table: &DeTable<'_>, path: &Path, text: &str, into: &mut BTreeMap<String, Found>) {
-    for (name, value) in table.iter() {
+    for (name, value) in table {
         let key = if prefix.is_empty() {
             name.get_ref().to_string()
         } else {

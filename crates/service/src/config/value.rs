@@ -218,7 +218,7 @@ impl FromConfig for ByteSize {
     }
 
     fn show(&self) -> String {
-        let whole = SIZES.iter().find(|(_, factor)| self.0 >= *factor && self.0 % factor == 0);
+        let whole = SIZES.iter().find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor));
         whole.map_or_else(|| self.0.to_string(), |(unit, factor)| format!("{}{unit}", self.0 / factor))
     }
 }

@@ -20,6 +20,7 @@ use tower::ServiceExt;
 use tracing::{debug, info, warn};
 
 use crate::BoxError;
+use crate::config::Reader;
 use crate::shutdown::Shutdown;
 
 /// A connection above the limit is told so, unless as many as this are being told already.
@@ -56,6 +57,31 @@ impl ServeLimits {
             max_header_bytes: 32 << 10,
             max_streams: 256,
             drain: Duration::from_secs(20),
+        }
+    }
+
+    /// The limits of the server whose keys stand in this section: `<section>.max_connections`, `.idle_timeout`,
+    /// `.drain_timeout`.
+    pub fn read(reader: &mut Reader, section: &str, name: &str) -> Self {
+        let usual = Self::named(name);
+        let second = Duration::from_secs(1);
+        Self {
+            max_connections: reader
+                .key(format!("{section}.max_connections"), "Connections at a time; those above are refused")
+                .within(1..=1_000_000)
+                .or(usual.max_connections),
+            idle: reader
+                .key(format!("{section}.idle_timeout"), "How long a connection may wait for its next request")
+                .within(second..=second * 3600)
+                .or(usual.idle),
+            drain: reader
+                .key(
+                    format!("{section}.drain_timeout"),
+                    "How long requests in flight may take when shutting down",
+                )
+                .within(Duration::ZERO..=second * 600)
+                .or(usual.drain),
+            ..usual
         }
     }
 }
