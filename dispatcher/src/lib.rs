@@ -6,6 +6,7 @@
 //! - [`record`] writes what happened into the tables that people read.
 
 pub mod expand;
+mod outage;
 pub mod plan;
 pub mod record;
 pub mod send;

@@ -1,0 +1,119 @@
+//! Who is where: an enter puts a device into a zone, an exit takes it out. Of a batch only the end is written.
+
+use std::collections::HashMap;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use geopush_model::{
+    DeviceEntry, DeviceKey, DeviceState, ExitReason, TenantId, Transition, TransitionKind, ZoneId,
+};
+use geopush_store::tables::{
+    DevicePositionRow, PRESENCE_SHARDS, PresenceByDeviceRow, PresenceByZoneRow, device_shard,
+};
+use geopush_store::{Store, StoreError, Timestamp};
+
+use super::transitions::seq_of;
+
+/// Deletions under way at once.
+const DELETIONS: usize = 32;
+
+/// What a batch of transitions does to presence.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PresenceChanges {
+    pub(super) by_device: Vec<PresenceByDeviceRow>,
+    pub(super) by_zone: Vec<PresenceByZoneRow>,
+    left: Vec<(DeviceKey, ZoneId)>,
+    removed: Vec<DeviceKey>,
+}
+
+impl PresenceChanges {
+    /// Transitions come in the order of the log, which is that of each device.
+    pub(super) fn of(transitions: &[Transition]) -> Self {
+        let mut last: HashMap<(DeviceKey, ZoneId), &Transition> = HashMap::new();
+        let mut changes = Self::default();
+        for t in transitions {
+            match t.kind {
+                TransitionKind::Enter | TransitionKind::Exit(_) => {
+                    last.insert((t.key(), t.zone), t);
+                }
+                TransitionKind::Dwell => {}
+            }
+            if t.kind == TransitionKind::Exit(ExitReason::DeviceRemoved)
+                && !changes.removed.contains(&t.key())
+            {
+                changes.removed.push(t.key());
+            }
+        }
+        for ((device, zone), t) in last {
+            if t.kind == TransitionKind::Enter {
+                changes.by_device.push(by_device(t));
+                changes.by_zone.push(by_zone(t));
+            } else {
+                changes.left.push((device, zone));
+            }
+        }
+        changes
+    }
+
+    /// Removes who left, and where a removed device was last.
+    pub(super) async fn remove(&self, store: &Store) -> Result<(), StoreError> {
+        let left =
+            stream::iter(&self.left).map(Ok).try_for_each_concurrent(DELETIONS, async |(key, zone)| {
+                let device = key.device.as_str().to_owned();
+                let shard = device_shard(&device, PRESENCE_SHARDS);
+                let (of_device, in_zone) = ((key.tenant.0, device.clone()), (zone.0,));
+                let (of_zone, in_device) = ((key.tenant.0, zone.0, shard), (device,));
+                futures::try_join!(
+                    store.delete::<PresenceByDeviceRow>(&of_device, &in_zone),
+                    store.delete::<PresenceByZoneRow>(&of_zone, &in_device),
+                )
+                .map(drop)
+            });
+        left.await?;
+        for key in &self.removed {
+            store.delete::<DevicePositionRow>(&(key.tenant.0, key.device.as_str().to_owned()), &()).await?;
+        }
+        Ok(())
+    }
+}
+
+fn by_device(t: &Transition) -> PresenceByDeviceRow {
+    PresenceByDeviceRow {
+        tenant: t.tenant.0,
+        device: t.device.as_str().to_owned(),
+        zone: t.zone.0,
+        zone_external_id: t.zone_external_id.clone(),
+        since: Timestamp(t.at.0),
+        incarnation: t.incarnation.0,
+        seq: seq_of(t),
+    }
+}
+
+fn by_zone(t: &Transition) -> PresenceByZoneRow {
+    PresenceByZoneRow {
+        tenant: t.tenant.0,
+        zone: t.zone.0,
+        shard: device_shard(t.device.as_str(), PRESENCE_SHARDS),
+        device: t.device.as_str().to_owned(),
+        since: Timestamp(t.at.0),
+        incarnation: t.incarnation.0,
+        seq: seq_of(t),
+    }
+}
+
+/// Where the devices of these records were last: of a device that is in several the last one counts.
+pub(super) fn positions_of(states: &[DeviceState]) -> Vec<DevicePositionRow> {
+    let mut last: HashMap<(TenantId, &str), &DeviceEntry> = HashMap::new();
+    for entry in states.iter().flat_map(|state| &state.devices) {
+        last.insert((entry.tenant, entry.device.as_str()), entry);
+    }
+    let row = |entry: &DeviceEntry| DevicePositionRow {
+        tenant: entry.tenant.0,
+        device: entry.device.as_str().to_owned(),
+        lat: entry.last_fix.position.lat,
+        lon: entry.last_fix.position.lon,
+        time: Timestamp(entry.last_fix.time.0),
+        accuracy_m: entry.last_fix.accuracy_m,
+        received_at: Timestamp(entry.last_received.0),
+    };
+    last.into_values().map(row).collect()
+}
