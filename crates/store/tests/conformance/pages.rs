@@ -153,6 +153,7 @@ pub async fn a_partition_without_clustering_key_has_a_page_of_one(harness: impl 
             (first.clone(), 1),
             (Page { from: Some(()), ..first.clone() }, 1),
             (Page { to: Some(()), ..first.clone() }, 0),
+            (Page { from: Some(()), to: Some(()), ..first.clone() }, 0),
             (Page { after: Some(()), ..first }, 0),
         ];
         for (page, rows) in pages {
