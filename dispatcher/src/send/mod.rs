@@ -1,1 +1,112 @@
-//! Being laid out.
+//! Takes pushes to FCM and APNs, and is the only code that speaks to them.
+//!
+//! A push comes from the log ([`SendStage`]), waits for its turn in its app's lane (`lane`: own connections, own
+//! rate, own pauses), is asked of the provider (`fcm`, `apns`: what to say; `transport`: how), and its answer is
+//! judged by the provider's table of rules (`fcm::rules`, `apns::rules`) until it has one end (`tries`), which is
+//! appended to the deliveries before the push counts as done (`progress`, `ledger`).
+//!
+//! Nothing here decides whether a push should exist, and nothing retries what was accepted.
+
+mod apns;
+mod config;
+mod decision;
+mod deliver;
+mod event;
+mod fcm;
+mod jwt;
+mod lane;
+mod lanes;
+mod ledger;
+mod progress;
+mod provider;
+mod stage;
+#[cfg(test)]
+mod testing;
+mod transport;
+mod tries;
+
+pub use config::{LaneConfig, SendConfig, SliceConfig};
+pub use lane::Rate;
+pub use lanes::Apps;
+pub use stage::SendStage;
+pub use transport::{Timeouts, TlsError};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use geopush_log::{SharedLog, StageError, run_stage};
+use geopush_model::UnixMillis;
+use geopush_service::clock::Clock;
+use tokio_util::sync::CancellationToken;
+
+use self::lanes::Lanes;
+use self::transport::Connector;
+
+/// The data member by which the app on the phone knows a push.
+const PUSH_ID: &str = "geopush_push_id";
+
+/// How often idle lanes are looked for.
+const IDLE_CHECK: Duration = Duration::from_secs(30);
+
+/// What sending needs.
+#[derive(Clone)]
+pub struct SendDependencies {
+    /// Where pushes come from and deliveries go.
+    pub log: SharedLog,
+    /// The apps' credentials.
+    pub apps: Arc<dyn Apps>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why sending could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The file of further roots can't be read.
+    #[error("can't read provider_ca {path}: {source}; correct the path or leave the key out")]
+    ProviderCa {
+        /// The file.
+        path: String,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// TLS could not be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The log failed.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+}
+
+/// Sends pushes until `shutdown`; then waits for the answers under way and returns.
+///
+/// # Errors
+/// [`SendError`]
+pub async fn serve(
+    config: SendConfig,
+    dependencies: SendDependencies,
+    shutdown: CancellationToken,
+) -> Result<(), SendError> {
+    let further_roots = match &config.provider_ca {
+        None => None,
+        Some(path) => Some(
+            tokio::fs::read(path)
+                .await
+                .map_err(|source| SendError::ProviderCa { path: path.display().to_string(), source })?,
+        ),
+    };
+    let tls = transport::client_config(further_roots.as_deref())?;
+    let connector = Connector::new(tls, config.timeouts);
+    let lanes = Arc::new(Lanes::new(dependencies.apps, connector, config.lanes));
+    let stage = Arc::new(SendStage::new(Arc::clone(&lanes), dependencies.clock, config.slices));
+    tokio::select! {
+        ended = run_stage(dependencies.log, stage, shutdown) => Ok(ended?),
+        () = lanes.close_idle(IDLE_CHECK) => Ok(()),
+    }
+}
+
+/// Whole seconds until `expires_at`, begun ones included; 0 when it has passed.
+fn seconds_left(expires_at: UnixMillis, now: UnixMillis) -> i64 {
+    let left_ms = expires_at.since_ms(now).max(0);
+    left_ms / 1000 + i64::from(left_ms % 1000 > 0)
+}

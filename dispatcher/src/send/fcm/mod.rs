@@ -1,0 +1,87 @@
+//! Firebase Cloud Messaging, by its HTTP v1 API.
+
+mod answer;
+mod auth;
+mod message;
+pub mod rules;
+mod token_cache;
+
+use async_trait::async_trait;
+use geopush_model::{Push, UnixMillis};
+use geopush_registry::FcmCredentials;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
+
+use self::answer::Said;
+use self::auth::TokenSource;
+use self::token_cache::TokenCache;
+use super::decision::Verdict;
+use super::provider::{CredentialError, Message, Provider, Unsendable, Unusable, retry_after};
+use super::transport::{Answer, Connector, Endpoint};
+
+/// Google's address.
+pub const URL: &str = "https://fcm.googleapis.com";
+/// Google's token endpoint.
+pub const TOKEN_URL: &str = "https://oauth2.googleapis.com/token";
+
+/// An app with FCM.
+pub struct Fcm {
+    path: String,
+    source: TokenSource,
+    tokens: TokenCache,
+}
+
+impl Fcm {
+    /// An app with these credentials, whose tokens come from `token_endpoint`.
+    ///
+    /// # Errors
+    /// [`Unusable`]
+    pub fn new(
+        credentials: &FcmCredentials,
+        token_endpoint: Endpoint,
+        connector: Connector,
+    ) -> Result<Self, Unusable> {
+        let account = &credentials.service_account;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:".contains(&byte);
+        if account.project_id.is_empty() || !account.project_id.bytes().all(plain) {
+            return Err(Unusable("project_id"));
+        }
+        Ok(Self {
+            path: format!("/v1/projects/{}/messages:send", account.project_id),
+            source: TokenSource::new(account, token_endpoint, connector)?,
+            tokens: TokenCache::default(),
+        })
+    }
+}
+
+#[async_trait]
+impl Provider for Fcm {
+    fn message(&self, push: &Push, now: UnixMillis) -> Result<Message, Unsendable> {
+        let json = HeaderValue::from_static("application/json");
+        Ok(Message {
+            path: self.path.clone(),
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, json)]),
+            body: message::body(push, now)?,
+        })
+    }
+
+    async fn credential(&self, now: UnixMillis) -> Result<HeaderValue, CredentialError> {
+        self.tokens.get(now, || self.source.fetch(now)).await
+    }
+
+    fn forget(&self, refused: &HeaderValue) {
+        self.tokens.forget(refused);
+    }
+
+    fn judge(&self, _push: &Push, answer: &Answer, now: UnixMillis) -> Verdict {
+        let said = Said::parse(&answer.body);
+        let rule = rules::rule(answer.status.as_u16(), said.says());
+        Verdict {
+            decision: rule.decision,
+            source: rule.source,
+            retry_after: retry_after(&answer.headers, now),
+            said: format!("{} {}", answer.status.as_u16(), said.code.as_deref().unwrap_or_default()),
+            message_id: said.name,
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Sending, from a push on the log to a delivery on the log, against stand-ins for the providers.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod faults;
+mod providers;
+mod restarts;
+mod world;

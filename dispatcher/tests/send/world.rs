@@ -1,0 +1,240 @@
+//! A log, the providers' stand-ins, apps, and sending between them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use geopush_dispatcher::send::{Apps, SendConfig, SendDependencies, SendError, serve};
+use geopush_embedded::Database;
+use geopush_log::{Cursor, EmbeddedLog, Record, SharedLog, Topic, Until};
+use geopush_model::{
+    CauseId, Delivery, DeviceId, Message, Origin, Outcome, Provider, Push, PushId, Reason, SendId, Source,
+    TenantId, UnixMillis, Wire as _,
+};
+use geopush_registry::AppCredentials;
+use geopush_sandbox::{Options, Sandbox, Sent};
+use geopush_service::clock::{Clock as _, SystemClock};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub const TENANT: TenantId = TenantId(Uuid::from_u128(7));
+pub const APP: &str = "shop";
+const PARTITIONS: u32 = 2;
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A token that APNs's stand-in takes.
+pub fn apns_token(number: usize) -> String {
+    format!("a0{number:062x}")
+}
+
+#[derive(Default)]
+pub struct KnownApps(Mutex<HashMap<String, (i64, Arc<AppCredentials>)>>);
+
+impl KnownApps {
+    pub fn put(&self, app: &str, credentials: Value) {
+        let credentials: AppCredentials = serde_json::from_value(credentials).unwrap();
+        let mut known = self.0.lock().unwrap();
+        let version = known.get(app).map_or(0, |(version, _)| *version) + 1;
+        known.insert(app.to_owned(), (version, Arc::new(credentials)));
+    }
+}
+
+#[async_trait]
+impl Apps for KnownApps {
+    fn app(&self, tenant: TenantId, app: &str) -> Option<(i64, Arc<AppCredentials>)> {
+        let known = self.0.lock().unwrap();
+        known.get(app).filter(|_| tenant == TENANT).cloned()
+    }
+
+    async fn catch_up(&self) {}
+}
+
+pub struct World {
+    pub log: SharedLog,
+    pub sandbox: Sandbox,
+    pub apps: Arc<KnownApps>,
+    pub config: SendConfig,
+    sending: Option<(CancellationToken, JoinHandle<Result<(), SendError>>)>,
+    _dir: TempDir,
+}
+
+impl World {
+    /// Everything, with sending under way.
+    pub async fn start() -> Self {
+        let mut world = Self::asleep().await;
+        world.send();
+        world
+    }
+
+    /// Everything but sending.
+    pub async fn asleep() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let database = Database::open(dir.path()).unwrap();
+        let log: SharedLog = Arc::new(EmbeddedLog::open(database, PARTITIONS).await.unwrap());
+        let sandbox = Sandbox::start(Options::default()).await.unwrap();
+        let ca = dir.path().join("ca.pem");
+        std::fs::write(&ca, sandbox.ca_pem()).unwrap();
+        let apps = Arc::new(KnownApps::default());
+        apps.put(APP, sandbox.app_json());
+        let mut config = SendConfig { provider_ca: Some(ca), ..SendConfig::default() };
+        config.lanes.allow_provider_urls = true;
+        Self { log, sandbox, apps, config, sending: None, _dir: dir }
+    }
+
+    /// Starts sending.
+    pub fn send(&mut self) {
+        let shutdown = CancellationToken::new();
+        let dependencies = SendDependencies {
+            log: Arc::clone(&self.log),
+            apps: Arc::clone(&self.apps) as Arc<dyn Apps>,
+            clock: SystemClock::shared(),
+        };
+        let serving = tokio::spawn(serve(self.config.clone(), dependencies, shutdown.clone()));
+        assert!(self.sending.replace((shutdown, serving)).is_none(), "it is sending already");
+    }
+
+    /// Asks sending to end, and waits.
+    pub async fn shut_down(&mut self) {
+        let (shutdown, serving) = self.sending.take().unwrap();
+        shutdown.cancel();
+        serving.await.unwrap().unwrap();
+    }
+
+    /// Drops sending where it stands.
+    pub async fn kill(&mut self) {
+        let (_, serving) = self.sending.take().unwrap();
+        serving.abort();
+        assert!(serving.await.is_err_and(|error| error.is_cancelled()));
+    }
+
+    /// A push that lives for an hour.
+    pub fn push(&self, provider: Provider, token: &str) -> Push {
+        let now = UnixMillis(SystemClock.now_ms());
+        let id = Uuid::new_v4();
+        Push {
+            id: PushId(id),
+            tenant: TENANT,
+            device: DeviceId::new(&format!("device-{}", id.simple())).unwrap(),
+            origin: Origin { source: Source::Send(SendId(id)), cause: CauseId(id) },
+            app: APP.into(),
+            provider,
+            token: token.into(),
+            token_at: now.plus_ms(-60_000),
+            message: Message {
+                title: "Coffee".into(),
+                body: "Two for one".into(),
+                data: BTreeMap::from([("shop".into(), "7".into())]),
+            },
+            created_at: now,
+            expires_at: now.plus_ms(3_600_000),
+            received_at: Some(now),
+        }
+    }
+
+    /// Puts pushes on the log.
+    pub async fn publish(&self, pushes: &[Push]) {
+        let record = |push: &Push| Record::new(Topic::Pushes, push.key().to_bytes(), push.encode());
+        self.log.append(pushes.iter().map(record).collect()).await.unwrap();
+    }
+
+    /// Publishes a push and waits for its end.
+    pub async fn outcome(&self, push: &Push) -> Delivery {
+        self.publish(std::slice::from_ref(push)).await;
+        self.ends(std::slice::from_ref(push)).await.remove(0)
+    }
+
+    /// Waits for the ends of pushes; in their order.
+    pub async fn ends(&self, pushes: &[Push]) -> Vec<Delivery> {
+        let mut ends: HashMap<PushId, Delivery> = HashMap::new();
+        let waiting = async {
+            let mut reader = self.log.read(self.deliveries(), Until::Never).await.unwrap();
+            while !pushes.iter().all(|push| ends.contains_key(&push.id)) {
+                if let Some((_, records)) = reader.next(Duration::from_secs(1)).await.unwrap() {
+                    let read = records.iter().map(|r| Delivery::decode(r.value.as_ref().unwrap()).unwrap());
+                    ends.extend(read.map(|delivery| (delivery.push, delivery)));
+                }
+            }
+        };
+        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+            panic!("{} of {} pushes have ended", ends.len(), pushes.len());
+        }
+        pushes.iter().map(|push| ends[&push.id].clone()).collect()
+    }
+
+    /// The deliveries that are on the log now, in order of each partition.
+    pub async fn written(&self) -> Vec<Delivery> {
+        let mut reader = self.log.read(self.deliveries(), Until::Now).await.unwrap();
+        let mut written = Vec::new();
+        while !reader.done() {
+            if let Some((_, records)) = reader.next(Duration::from_secs(1)).await.unwrap() {
+                written.extend(records.iter().map(|r| Delivery::decode(r.value.as_ref().unwrap()).unwrap()));
+            }
+        }
+        written
+    }
+
+    fn deliveries(&self) -> Vec<Cursor> {
+        (0..PARTITIONS).map(|partition| Cursor { topic: Topic::Deliveries, partition, offset: 0 }).collect()
+    }
+
+    /// What the providers took of one push.
+    pub fn sent(&self, push: &Push) -> Vec<Sent> {
+        let id = push.id.to_string();
+        let all = self.sandbox.sent_after(0, usize::MAX);
+        all.into_iter().filter(|sent| sent.push_id.as_ref() == Some(&id)).collect()
+    }
+
+    /// Tells a provider to misbehave.
+    pub async fn fault(&self, fault: Value) {
+        let body = fault.to_string();
+        let host = self.sandbox.control_url().strip_prefix("http://").unwrap();
+        let mut control = TcpStream::connect(host).await.unwrap();
+        let request = format!(
+            "POST /faults HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        control.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        control.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    }
+
+    /// How many faults wait.
+    pub async fn faults_left(&self) -> usize {
+        let host = self.sandbox.control_url().strip_prefix("http://").unwrap();
+        let mut control = TcpStream::connect(host).await.unwrap();
+        let request = format!("GET /faults HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        control.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        control.read_to_string(&mut answer).await.unwrap();
+        let body = answer.split("\r\n\r\n").nth(1).unwrap();
+        serde_json::from_str::<Value>(body).unwrap()["data"].as_array().unwrap().len()
+    }
+
+    /// Waits until the providers have met every fault.
+    pub async fn faults_met(&self) {
+        let met = async {
+            while self.faults_left().await > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, met).await.unwrap();
+    }
+}
+
+/// A delivery's outcome, reason and attempts.
+pub fn end(delivery: &Delivery) -> (Outcome, Option<Reason>, u32) {
+    (delivery.outcome, delivery.reason, delivery.attempts)
+}
+
+/// An app with something else in it.
+pub fn changed(mut app: Value, pointer: &str, value: Value) -> Value {
+    *app.pointer_mut(pointer).unwrap() = value;
+    app
+}
