@@ -19,7 +19,7 @@ pub struct DeviceEntry {
     pub tenant: TenantId,
     /// Which one.
     pub device: DeviceId,
-    /// The time of its first fix since it was last forgotten.
+    /// When its first fix since it was last forgotten was received.
     pub incarnation: UnixMillis,
     /// How many transitions it has had since then.
     pub seq: u64,

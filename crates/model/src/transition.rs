@@ -30,7 +30,7 @@ pub struct Transition {
     pub dwell_s: Option<i64>,
     /// The version of the zone that it was judged by.
     pub zone_version: i64,
-    /// The time of the device's first fix: tells one run of `seq` from the next after the device was forgotten.
+    /// When the device's first fix was received: tells one run of `seq` from the next after the device was forgotten.
     pub incarnation: UnixMillis,
     /// When the ping that caused it was accepted, if one did.
     pub received_at: Option<UnixMillis>,

@@ -1,0 +1,270 @@
+//! The work on one slice while it is owned.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use geopush_log::{Batch, Offset, Received, Record, Slice, StageError, Topic, rejected};
+use geopush_model::{Ping, TenantId, UnixMillis, Wire};
+use tokio::time::MissedTickBehavior;
+
+use super::effects::Effects;
+use super::gauges::Gauges;
+use super::note::Note;
+use super::restore::restore;
+use super::serve::Geofence;
+use super::state::SliceState;
+use super::zone_feed::News;
+use crate::engine::{TenantZones, ZoneChange};
+
+/// A position that moved without effects is committed after this time,
+const COMMIT_AFTER: Duration = Duration::from_secs(1);
+/// or this many pings. Until then a crash means that they are evaluated again, to no effect again.
+const COMMIT_AFTER_PINGS: usize = 5_000;
+/// A flush interval has this many steps.
+const FLUSH_STEPS: u32 = 32;
+/// How often silences are looked for.
+const TICK: Duration = Duration::from_millis(500);
+/// How long a batch waits for the zones.
+const BARRIER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A slice, its state, and how far it is.
+pub(super) struct Work<'a> {
+    stage: &'a Geofence,
+    slice: Slice,
+    state: SliceState,
+    gauges: Gauges,
+    /// Every ping before this has had its effect on the state.
+    position: Offset,
+    /// Every zone change before this has had its effect on the state.
+    zones: Offset,
+    committed_at: Instant,
+    uncommitted_pings: usize,
+    flush: FlushClock,
+}
+
+impl<'a> Work<'a> {
+    /// Restores the slice's state, and publishes what happened to its zones meanwhile.
+    pub(super) async fn restore(stage: &'a Geofence, slice: Slice) -> Result<Self, StageError> {
+        let (state, note) = restore(&slice, stage.config.rules()).await?;
+        let mut work = Self {
+            stage,
+            position: slice.positions()[0],
+            slice,
+            state,
+            gauges: Gauges::default(),
+            zones: note.zones,
+            committed_at: Instant::now(),
+            uncommitted_pings: 0,
+            flush: FlushClock::new(stage.config.flush_interval),
+        };
+        work.reconcile_zones().await?;
+        Ok(work)
+    }
+
+    /// Takes batches, zone changes and silences until the slice is asked back.
+    pub(super) async fn run(mut self) -> Result<(), StageError> {
+        let mut zones_changed = self.stage.feed.watch();
+        let mut ticks = tokio::time::interval(TICK.min(self.flush.step));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let (devices, members) = self.state.size();
+            self.gauges.set(devices, members);
+            tokio::select! {
+                batch = self.slice.next() => match batch {
+                    Some(batch) => self.take_batch(&batch).await?,
+                    None => break,
+                },
+                Ok(()) = zones_changed.changed() => self.catch_up_with_zones().await?,
+                _ = ticks.tick() => self.tick().await?,
+            }
+        }
+        if self.uncommitted_pings > 0 {
+            self.commit(Effects::default(), Vec::new()).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_batch(&mut self, batch: &Batch) -> Result<(), StageError> {
+        let begun = Instant::now();
+        self.wait_for_zones().await?;
+        self.catch_up_with_zones().await?;
+        let mut zones = HashMap::new();
+        let mut effects = Effects::default();
+        for record in &batch.records {
+            self.take_record(record, &mut zones, &mut effects).await?;
+            self.position = record.offset + 1;
+            self.uncommitted_pings += 1;
+            if effects.are_enough() {
+                self.commit(std::mem::take(&mut effects), Vec::new()).await?;
+            }
+        }
+        self.position = batch.next;
+        metrics::histogram!("geopush_geofence_batch_seconds").record(begun.elapsed().as_secs_f64());
+        if !effects.is_empty() {
+            return self.commit(effects, Vec::new()).await;
+        }
+        effects.report(self.now());
+        self.commit_position_if_due().await
+    }
+
+    async fn take_record(
+        &mut self,
+        record: &Received,
+        zones: &mut HashMap<TenantId, Arc<TenantZones>>,
+        effects: &mut Effects,
+    ) -> Result<(), StageError> {
+        let decoded = match &record.value {
+            Some(value) => Ping::decode(value).map_err(|error| error.to_string()),
+            None => Err("a ping has a value".to_owned()),
+        };
+        let ping = match decoded {
+            Ok(ping) => ping,
+            Err(reason) => {
+                let (slice, offset) = (self.slice.number(), record.offset);
+                tracing::warn!(
+                    slice,
+                    offset,
+                    reason,
+                    "a ping could not be decoded; it goes to geopush.rejected"
+                );
+                effects.reject(rejected(Topic::Pings, slice, record, &reason));
+                return Ok(());
+            }
+        };
+        // Time, in a backlog, is that of the record in hand.
+        while self.state.may_expire(ping.received_at) {
+            self.state.expire(ping.received_at, effects);
+            if effects.are_enough() {
+                self.commit(std::mem::take(effects), Vec::new()).await?;
+            }
+        }
+        let zones = zones.entry(ping.tenant).or_insert_with(|| self.stage.feed.tenant(ping.tenant));
+        self.state.take(&ping, record.offset, zones, record.trace, effects);
+        Ok(())
+    }
+
+    /// The read barrier: what was answered to a merchant is seen by every ping that came later.
+    async fn wait_for_zones(&self) -> Result<(), StageError> {
+        match tokio::time::timeout(BARRIER_TIMEOUT, self.stage.follower.barrier()).await {
+            Ok(reached) => Ok(reached?),
+            Err(_) => Err(StageError::Dependency(format!(
+                "the zones could not be read for {BARRIER_TIMEOUT:?}; check the log's backend"
+            ))),
+        }
+    }
+
+    /// Applies the zone changes since the last time to the slice's members.
+    async fn catch_up_with_zones(&mut self) -> Result<(), StageError> {
+        match self.stage.feed.since(self.zones) {
+            (News::Changes(changes), next) => self.apply_zone_changes(&changes, next).await,
+            (News::TooMany, _) => self.reconcile_zones().await,
+        }
+    }
+
+    /// Applies every zone's latest version, where it is news, to the slice's members.
+    async fn reconcile_zones(&mut self) -> Result<(), StageError> {
+        let (_, next) = self.stage.feed.since(self.zones);
+        let mut changes = Vec::new();
+        for (zone, member) in self.state.zones_with_members() {
+            match self.stage.feed.latest(zone) {
+                None => changes.push(Arc::new(ZoneChange::vanished(member.tenant, zone))),
+                Some((offset, change)) if offset >= self.zones => changes.push(change),
+                Some(_) => {}
+            }
+        }
+        self.apply_zone_changes(&changes, next).await
+    }
+
+    async fn apply_zone_changes(
+        &mut self,
+        changes: &[Arc<ZoneChange>],
+        next: Offset,
+    ) -> Result<(), StageError> {
+        let mut effects = Effects::default();
+        for change in changes {
+            for member in self.state.members_of(change.zone) {
+                self.state.change_zone(&member, change, &mut effects);
+                if effects.are_enough() {
+                    // The note still says that these changes are to be applied.
+                    self.commit(std::mem::take(&mut effects), Vec::new()).await?;
+                }
+            }
+        }
+        self.zones = self.zones.max(next);
+        if effects.is_empty() { Ok(()) } else { self.commit(effects, Vec::new()).await }
+    }
+
+    async fn tick(&mut self) -> Result<(), StageError> {
+        let now = self.now();
+        let buckets = self.flush.due(Instant::now());
+        let mut caught_up = None;
+        if self.state.may_expire(now) || !buckets.is_empty() {
+            caught_up = self.slice.is_caught_up().await?.then_some(now);
+        }
+        if let Some(now) = caught_up {
+            while self.state.may_expire(now) {
+                let mut effects = Effects::default();
+                self.state.expire(now, &mut effects);
+                if !effects.is_empty() {
+                    self.commit(effects, Vec::new()).await?;
+                }
+            }
+        }
+        let mut effects = Effects::default();
+        let position = self.position;
+        let flushed: Vec<_> = buckets
+            .filter_map(|bucket| self.state.flush(bucket, position, caught_up, &mut effects))
+            .collect();
+        if !flushed.is_empty() || !effects.is_empty() {
+            return self.commit(effects, flushed).await;
+        }
+        self.commit_position_if_due().await
+    }
+
+    async fn commit_position_if_due(&mut self) -> Result<(), StageError> {
+        let due = self.uncommitted_pings >= COMMIT_AFTER_PINGS
+            || self.uncommitted_pings > 0 && self.committed_at.elapsed() >= COMMIT_AFTER;
+        if due { self.commit(Effects::default(), Vec::new()).await } else { Ok(()) }
+    }
+
+    async fn commit(&mut self, effects: Effects, flushed: Vec<Record>) -> Result<(), StageError> {
+        let mut outputs = effects.records();
+        outputs.extend(self.state.own_records(&effects, self.position));
+        outputs.extend(flushed);
+        let note = Note { replay_from: self.state.replay_from(self.position), zones: self.zones };
+        self.slice.commit(vec![self.position], note.to_string(), outputs).await?;
+        self.committed_at = Instant::now();
+        self.uncommitted_pings = 0;
+        effects.report(self.now());
+        Ok(())
+    }
+
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.stage.clock.now_ms())
+    }
+}
+
+/// Which buckets are to be flushed when: all in one interval, in equal steps.
+struct FlushClock {
+    step: Duration,
+    next_at: Instant,
+    next: u32,
+}
+
+impl FlushClock {
+    fn new(interval: Duration) -> Self {
+        let step = (interval / FLUSH_STEPS).max(Duration::from_millis(1));
+        Self { step, next_at: Instant::now() + step, next: 0 }
+    }
+
+    fn due(&mut self, now: Instant) -> std::ops::Range<u32> {
+        if now < self.next_at {
+            return 0..0;
+        }
+        self.next_at = now + self.step;
+        let first = self.next * (SliceState::BUCKETS / FLUSH_STEPS);
+        self.next = (self.next + 1) % FLUSH_STEPS;
+        first..first + SliceState::BUCKETS / FLUSH_STEPS
+    }
+}

@@ -1,0 +1,148 @@
+//! The zones topic, applied: the index that every slice judges by, and the changes that each must still apply to its
+//! members.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use geopush_log::{Offset, Received};
+use geopush_model::{TenantId, Wire, Zone, ZoneId};
+use tokio::sync::watch;
+
+use crate::engine::{TenantZones, ZoneChange, ZoneIndex};
+
+/// All zones as the topic says, shared by a process's slices.
+pub(super) struct ZoneFeed {
+    index: ZoneIndex,
+    known: Mutex<Known>,
+    applied: watch::Sender<Offset>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// The offset and effect of every zone's latest version, the deleted ones' too: an older copy may still come.
+    latest: HashMap<ZoneId, (Offset, Arc<ZoneChange>)>,
+    live: usize,
+    recent: VecDeque<(Offset, Arc<ZoneChange>)>,
+    /// `recent` lacks nothing from this offset on.
+    recent_from: Offset,
+    /// Everything before this offset has been applied.
+    next: Offset,
+    /// Whether the index follows; until then it waits to be built at once.
+    started: bool,
+}
+
+/// What a slice missed.
+pub(super) enum News {
+    /// These changes, in order.
+    Changes(Vec<Arc<ZoneChange>>),
+    /// More than is kept: every zone that has members must be looked at.
+    TooMany,
+}
+
+impl ZoneFeed {
+    /// How many changes are kept for slices that are behind.
+    const KEPT: usize = 10_000;
+
+    pub(super) fn new() -> Self {
+        Self { index: ZoneIndex::default(), known: Mutex::default(), applied: watch::Sender::new(0) }
+    }
+
+    /// Applies records of the topic, in order.
+    pub(super) fn apply(&self, records: &[Received]) {
+        let Some(last) = records.last() else { return };
+        let mut known = self.known();
+        let mut changes = Vec::new();
+        for record in records {
+            if let Some(change) = known.read(record) {
+                let change = Arc::new(change);
+                known.take(record.offset, Arc::clone(&change));
+                changes.push(change);
+            }
+        }
+        // The index first: a slice that knows of a change must find it there.
+        if known.started {
+            self.index.apply(changes.iter().map(AsRef::as_ref));
+        }
+        known.next = last.offset + 1;
+        metrics::gauge!("geopush_geofence_zones").set(known.live as f64);
+        let next = known.next;
+        drop(known);
+        self.applied.send_replace(next);
+    }
+
+    /// Builds the index of what was applied so far, in one go, and keeps it up from here.
+    pub(super) fn start(&self) {
+        let mut known = self.known();
+        known.started = true;
+        self.index.apply(known.latest.values().map(|(_, change)| change.as_ref()));
+    }
+
+    /// A tenant's zones, at least as new as every change that was told before.
+    pub(super) fn tenant(&self, tenant: TenantId) -> Arc<TenantZones> {
+        self.index.tenant(tenant)
+    }
+
+    /// The changes from an offset on, and the offset that they reach.
+    pub(super) fn since(&self, offset: Offset) -> (News, Offset) {
+        let known = self.known();
+        if offset < known.recent_from {
+            return (News::TooMany, known.next);
+        }
+        let first = known.recent.partition_point(|(at, _)| *at < offset);
+        let changes = known.recent.range(first..).map(|(_, change)| Arc::clone(change)).collect();
+        (News::Changes(changes), known.next)
+    }
+
+    /// A zone's latest version, with its offset.
+    pub(super) fn latest(&self, zone: ZoneId) -> Option<(Offset, Arc<ZoneChange>)> {
+        self.known().latest.get(&zone).cloned()
+    }
+
+    /// Tells when more has been applied.
+    pub(super) fn watch(&self) -> watch::Receiver<Offset> {
+        self.applied.subscribe()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// What a record changes; `None` if it is old news or can't be read.
+    fn read(&self, record: &Received) -> Option<ZoneChange> {
+        let Some(value) = &record.value else {
+            // Compaction's end of a deleted zone, or somebody's cleaning up.
+            let zone: ZoneId = std::str::from_utf8(&record.key).ok()?.parse().ok()?;
+            let (_, latest) = self.latest.get(&zone)?;
+            return latest.now.as_ref().map(|_| ZoneChange::vanished(latest.tenant, zone));
+        };
+        match Zone::decode(value) {
+            Ok(zone) => {
+                let newer =
+                    self.latest.get(&zone.id).is_none_or(|(_, known)| known.version < Some(zone.version));
+                newer.then(|| ZoneChange::to(&zone))
+            }
+            Err(error) => {
+                metrics::counter!("geopush_geofence_undecodable_zones_total").increment(1);
+                tracing::error!(
+                    offset = record.offset, %error,
+                    "a zone could not be decoded and is not applied; look at the record, and save the zone again"
+                );
+                None
+            }
+        }
+    }
+
+    fn take(&mut self, offset: Offset, change: Arc<ZoneChange>) {
+        self.live += usize::from(change.now.is_some());
+        let before = self.latest.insert(change.zone, (offset, Arc::clone(&change)));
+        self.live -= usize::from(before.is_some_and(|(_, change)| change.now.is_some()));
+        self.recent.push_back((offset, change));
+        if self.recent.len() > ZoneFeed::KEPT
+            && let Some((dropped, _)) = self.recent.pop_front()
+        {
+            self.recent_from = dropped + 1;
+        }
+    }
+}
