@@ -171,3 +171,40 @@ impl LaneConfig {
         Limits { connections: self.connections, streams: self.apns_streams, first_streams: 1 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use geopush_service::config::Sources;
+
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> (SendConfig, Result<(), String>) {
+        let variables =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut reader = Reader::new(Sources { variables, ..Sources::default() });
+        let config = SendConfig::read(&mut reader);
+        (config, reader.finish().map_err(|errors| errors.to_string()))
+    }
+
+    #[test]
+    fn what_is_not_given_is_as_the_defaults_say() {
+        let (config, finished) = read(&[]);
+        assert_eq!(finished, Ok(()));
+        assert_eq!(format!("{config:?}"), format!("{:?}", SendConfig::default()));
+    }
+
+    #[test]
+    fn values_out_of_range_are_told_by_their_names() {
+        let (config, finished) = read(&[
+            ("GEOPUSH_DISPATCHER_APNS_PER_MINUTE", "1200"),
+            ("GEOPUSH_DISPATCHER_FCM_PER_MINUTE", "0"),
+            ("GEOPUSH_DISPATCHER_SEND_DRAIN", "1h"),
+        ]);
+        let rate = Rate { per_minute: NonZeroU32::new(1_200).unwrap(), burst: BURST };
+        assert_eq!(config.lanes.apns_rate, Some(rate));
+        let errors = finished.unwrap_err();
+        for key in ["dispatcher.fcm_per_minute", "dispatcher.send_drain"] {
+            assert!(errors.contains(key), "{errors}");
+        }
+    }
+}

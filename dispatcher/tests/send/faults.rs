@@ -206,3 +206,15 @@ async fn a_provider_that_was_away_gets_each_push_once_when_it_is_back() {
     assert!(ends.iter().all(|delivery| end(delivery) == (Outcome::Accepted, None, 1)));
     assert_eq!(world.sandbox.sent_count(), 50);
 }
+
+#[tokio::test]
+async fn apns_gets_one_request_on_a_connection_until_it_has_accepted_one() {
+    let world = World::start().await;
+    world.fault(json!({ "provider": "apns", "delay_ms": 700 })).await;
+    let pushes: Vec<_> = (0..20).map(|n| world.push(Provider::Apns, &apns_token(n))).collect();
+    world.publish(&pushes).await;
+    for (push, delivery) in pushes.iter().zip(world.ends(&pushes).await) {
+        let took_ms = delivery.finished_at.since_ms(push.created_at);
+        assert!(took_ms >= 700, "accepted after {took_ms} ms, beside the first request");
+    }
+}
