@@ -212,8 +212,8 @@ impl Sandbox {
         })
     }
 
-    /// Writes `ca.pem`, `service-account.json`, `apns-key.p8` and, last and at once, `sandbox.json` to `dir`,
-    /// which is made when absent: who sees `sandbox.json` sees all. Files with keys are the owner's alone.
+    /// Writes `ca.pem`, `service-account.json`, `apns-key.p8`, `app.json` (the body of `PUT /v1/apps/{app}` that sends
+    /// an app's pushes here) and, last and at once, `sandbox.json` to `dir`, which is made when absent: who sees `sandbox.json` sees all. Files with keys are the owner's alone.
     pub fn write(&self, dir: &Path) -> io::Result<()> {
         fs::create_dir_all(dir)?;
         let sandbox = json!({
@@ -230,6 +230,7 @@ impl Sandbox {
         fs::write(dir.join("ca.pem"), &self.ca_pem)?;
         write_secret(&dir.join("service-account.json"), &format!("{:#}\n", self.service_account))?;
         write_secret(&dir.join("apns-key.p8"), &self.apns_key_pem)?;
+        write_secret(&dir.join("app.json"), &format!("{:#}\n", self.app_json()))?;
         let unfinished = dir.join(".sandbox.json.new");
         write_secret(&unfinished, &format!("{sandbox:#}\n"))?;
         fs::rename(unfinished, dir.join("sandbox.json"))

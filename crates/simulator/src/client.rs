@@ -69,20 +69,7 @@ impl PingClient {
     /// # Errors
     /// [`ClientError::Setup`]
     pub fn new(url: &str, key: &str) -> Result<Self, ClientError> {
-        let setup = |e: &dyn std::fmt::Display| ClientError::Setup(e.to_string());
-        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|e| setup(&e))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .timeout(TIMEOUT)
-            .user_agent(concat!("geopush-simulate/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| setup(&e))?;
+        let http = http_client()?;
         Ok(Self { http, url: format!("{}/v1/pings", url.trim_end_matches('/')), key: key.to_owned() })
     }
 
@@ -123,6 +110,27 @@ impl PingClient {
         }
         Err(ClientError::Unreachable(last))
     }
+}
+
+/// An HTTP client with a bound on time, which trusts the web's public roots.
+///
+/// # Errors
+/// [`ClientError::Setup`]
+pub fn http_client() -> Result<reqwest::Client, ClientError> {
+    let setup = |e: &dyn std::fmt::Display| ClientError::Setup(e.to_string());
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| setup(&e))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .timeout(TIMEOUT)
+        .user_agent(concat!("geopush-simulate/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|e| setup(&e))
 }
 
 fn is_passing(status: StatusCode) -> bool {

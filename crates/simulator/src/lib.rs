@@ -8,7 +8,7 @@ mod replay;
 mod trace;
 mod walk;
 
-pub use client::{Answer, ClientError, PingClient, Rejected};
+pub use client::{Answer, ClientError, PingClient, Rejected, http_client};
 pub use replay::{Progress, ReplayOptions, Speed, Summary, replay};
 pub use trace::{PhoneFix, Trace, TraceError, read_trace};
 pub use walk::{Place, Walker, Way};
