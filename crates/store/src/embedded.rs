@@ -284,6 +284,10 @@ fn row_bytes(row: &[Value]) -> usize {
 }
 
 /// The system's clock; the epoch itself where it is set before that.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "expiry is the store's own; it stands below the crate with the clock"
+)]
 fn system_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

@@ -55,7 +55,12 @@ async fn behind(
     input: usize,
     slices: &[(u32, Arc<Progress>)],
 ) -> Result<(u64, f64), LogError> {
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "lag is measured against arrival times, which are this crate's own"
+    )]
+    let now = SystemTime::now();
+    let now_ms = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
     let (mut records, mut seconds) = (0, 0.0_f64);
     for (slice, progress) in slices {
         let (position, handed_out_ms) = progress.reached(input);
