@@ -15,9 +15,9 @@ use geopush_model::{DeviceId, Job, Message, PushRequest, UnixMillis, Wire as _};
 use geopush_registry::message_of;
 use geopush_service::config::Reader;
 use geopush_service::health::Readiness;
-use geopush_service::shutdown::Shutdown;
 use geopush_store::tables::{SendRow, SendTargetRow};
 use geopush_store::{Direction, Page, Store, StoreError};
+use tokio_util::sync::CancellationToken;
 
 use crate::outage::Patience;
 
@@ -60,13 +60,13 @@ pub struct ExpandDependencies {
 pub async fn serve(
     config: ExpandConfig,
     dependencies: ExpandDependencies,
-    shutdown: Shutdown,
+    shutdown: CancellationToken,
 ) -> Result<(), StageError> {
     let ExpandDependencies { log, store, readiness } = dependencies;
     readiness.ready();
-    let patience = Patience::new("expand", readiness, shutdown.token());
+    let patience = Patience::new("expand", readiness, shutdown.clone());
     let stage = ExpandStage { store, patience, page: config.page.max(1) };
-    run_stage(log, Arc::new(stage), shutdown.token()).await
+    run_stage(log, Arc::new(stage), shutdown).await
 }
 
 struct ExpandStage {

@@ -19,8 +19,8 @@ use geopush_registry::{Devices, Directory};
 use geopush_service::clock::Clock;
 use geopush_service::config::Reader;
 use geopush_service::health::Readiness;
-use geopush_service::shutdown::Shutdown;
 use geopush_store::Store;
+use tokio_util::sync::CancellationToken;
 
 use crate::outage::Patience;
 use index::Campaigns;
@@ -77,15 +77,15 @@ pub struct PlanDependencies {
 pub async fn serve(
     config: PlanConfig,
     dependencies: PlanDependencies,
-    shutdown: Shutdown,
+    shutdown: CancellationToken,
 ) -> Result<(), StageError> {
     let PlanDependencies { log, store, devices, directory, clock, readiness } = dependencies;
     let followed = Followed::start(&log).await?;
     readiness.ready();
-    let patience = Patience::new("plan", readiness, shutdown.token());
+    let patience = Patience::new("plan", readiness, shutdown.clone());
     let ttl_ms = i64::try_from(config.ttl.min(PlanConfig::MAX_TTL).as_millis()).unwrap_or(i64::MAX);
     let stage = PlanStage { store, devices, directory, clock, followed, patience, ttl_ms };
-    run_stage(log, Arc::new(stage), shutdown.token()).await
+    run_stage(log, Arc::new(stage), shutdown).await
 }
 
 /// The campaigns and the zones' tags, followed.

@@ -23,8 +23,8 @@ use geopush_registry::Devices;
 use geopush_service::clock::Clock;
 use geopush_service::config::Reader;
 use geopush_service::health::Readiness;
-use geopush_service::shutdown::Shutdown;
 use geopush_store::Store;
+use tokio_util::sync::CancellationToken;
 
 use crate::outage::Patience;
 use stage::RecordStage;
@@ -73,11 +73,11 @@ pub struct RecordDependencies {
 pub async fn serve(
     config: RecordConfig,
     dependencies: RecordDependencies,
-    shutdown: Shutdown,
+    shutdown: CancellationToken,
 ) -> Result<(), StageError> {
     let RecordDependencies { log, store, devices, clock, readiness } = dependencies;
     readiness.ready();
-    let patience = Patience::new("record", readiness, shutdown.token());
+    let patience = Patience::new("record", readiness, shutdown.clone());
     let stage = RecordStage { store, devices, clock, patience, rows_at_once: config.rows.max(1) };
-    run_stage(log, Arc::new(stage), shutdown.token()).await
+    run_stage(log, Arc::new(stage), shutdown).await
 }

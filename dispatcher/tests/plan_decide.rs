@@ -1,0 +1,422 @@
+//! What is decided, and why not.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod house;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use geopush_dispatcher::plan::decide::{
+    Decision, Facts, SENDS_REMEMBERED, Verdict, decide_request, decide_transition,
+};
+use geopush_dispatcher::plan::index::Campaigns;
+use geopush_model::{
+    Campaign, CampaignId, CampaignStatus, CauseId, ExitReason, Outcome, PlanState, Provider, PushId,
+    PushRequest, Reason, SendId, TenantId, Transition, TransitionKind, TriggerKind, UnixMillis, Wire as _,
+    ZoneId,
+};
+use geopush_registry::{AppProviders, Device, Platform};
+use house::{APP, NOW, TENANT, ZONE, campaign, id, transition};
+use proptest::prelude::*;
+use serde_json::json;
+use uuid::Uuid;
+
+const BOTH: Option<AppProviders> = Some(AppProviders { fcm: true, apns: true });
+const ENTER: TransitionKind = TransitionKind::Enter;
+
+fn device() -> Device {
+    let mut device = Device::new(TENANT, id("d1"), UnixMillis(NOW));
+    device.platform = Some(Platform::Android);
+    device.app = Some(APP.to_owned());
+    device.push_token = Some("secret".to_owned());
+    device.token_at = Some(UnixMillis(NOW - 5));
+    device
+}
+
+/// Decides now, with everything in order but what the test says.
+fn decide(
+    state: &mut PlanState,
+    transition: &Transition,
+    campaigns: &[Campaign],
+    device: Option<&Device>,
+    providers: Option<AppProviders>,
+) -> Verdict {
+    let mut index = Campaigns::default();
+    campaigns.iter().cloned().for_each(|campaign| index.put(campaign));
+    let facts = Facts {
+        now: UnixMillis(NOW),
+        ttl_ms: 60_000,
+        device,
+        visits: &HashMap::new(),
+        providers: &|app| providers.filter(|_| app == APP),
+        cooldown_s: &|id| index.get(id).map(|planned| planned.campaign.cooldown_s),
+    };
+    decide_transition(state, transition, &index.triggered_by(transition, &[]), &facts)
+}
+
+/// What each decision was: none for a push.
+fn reasons(verdict: &Verdict) -> Vec<Option<Reason>> {
+    let Verdict::Decided(decisions) = verdict else { panic!("it was seen") };
+    let reason = |decision: &Decision| match decision {
+        Decision::Push(_) => None,
+        Decision::Suppressed(delivery) => delivery.reason,
+    };
+    decisions.iter().map(reason).collect()
+}
+
+#[test]
+fn a_push_says_everything_that_the_sender_needs() {
+    let mut state = PlanState::default();
+    let enter = transition("d1", 1, ENTER, -10);
+    let Verdict::Decided(decisions) = decide(&mut state, &enter, &[campaign(1)], Some(&device()), BOTH)
+    else {
+        panic!("it was seen")
+    };
+    let [Decision::Push(push)] = &decisions[..] else { panic!("{decisions:?}") };
+    assert_eq!(push.id, PushId::of(TENANT, Uuid::from_u128(1), &id("d1"), CauseId(enter.id.0)));
+    assert_eq!((push.origin.source.id(), push.origin.cause), (Uuid::from_u128(1), CauseId(enter.id.0)));
+    assert_eq!((push.provider, push.token.as_str(), push.token_at.0), (Provider::Fcm, "secret", NOW - 5));
+    assert_eq!((push.created_at.0, push.expires_at.0), (NOW, NOW + 60_000));
+    assert_eq!((push.received_at, push.message.title.as_str()), (enter.received_at, "Hi"));
+    assert_eq!((state.incarnation, state.seq), (enter.incarnation, 1));
+}
+
+#[test]
+fn the_first_reason_that_applies_is_the_one_that_is_told() {
+    let mut campaign = campaign(1);
+    campaign.cooldown_s = 100;
+    campaign.audience = Some(json!({"tag": "vip"}));
+    let enter = transition("d1", 2, ENTER, -901);
+    let mut state = PlanState::default();
+    state.cooldowns.insert(campaign.id, enter.at);
+
+    let mut device = device();
+    device.push_consent = false;
+    device.push_token = None;
+    let told = |campaign: &Campaign, device: Option<&Device>, providers| {
+        let mut state = state.clone();
+        let verdict = decide(&mut state, &enter, std::slice::from_ref(campaign), device, providers);
+        assert_eq!(state.seq, 2, "whatever was decided is seen");
+        reasons(&verdict)
+    };
+    assert_eq!(told(&campaign, None, None), [Some(Reason::Stale)]);
+    campaign.trigger.max_age_s = None;
+    assert_eq!(told(&campaign, None, None), [Some(Reason::NoDevice)]);
+    assert_eq!(told(&campaign, Some(&device), None), [Some(Reason::Audience)]);
+    device.tags.push("vip".to_owned());
+    assert_eq!(told(&campaign, Some(&device), None), [Some(Reason::NoConsent)]);
+    device.push_consent = true;
+    assert_eq!(told(&campaign, Some(&device), None), [Some(Reason::NoToken)]);
+    device.push_token = Some("secret".to_owned());
+    device.platform = None;
+    assert_eq!(told(&campaign, Some(&device), None), [Some(Reason::NoToken)]);
+    device.platform = Some(Platform::Web);
+    assert_eq!(told(&campaign, Some(&device), None), [Some(Reason::NoApp)]);
+    assert_eq!(told(&campaign, Some(&device), BOTH), [Some(Reason::Cooldown)]);
+    campaign.cooldown_s = 0;
+    assert_eq!(told(&campaign, Some(&device), BOTH), [None]);
+}
+
+#[test]
+fn an_age_of_exactly_the_limit_is_not_stale() {
+    let told = |s| {
+        reasons(&decide(
+            &mut PlanState::default(),
+            &transition("d1", 1, ENTER, s),
+            &[campaign(1)],
+            Some(&device()),
+            BOTH,
+        ))
+    };
+    assert_eq!(told(-900), [None]);
+    assert_eq!(told(-901), [Some(Reason::Stale)]);
+    assert_eq!(told(300), [None], "a phone's clock may be ahead");
+}
+
+#[test]
+fn each_platform_has_its_provider() {
+    let apns = AppProviders { fcm: false, apns: true };
+    let fcm = AppProviders { fcm: true, apns: false };
+    let none = AppProviders { fcm: false, apns: false };
+    for (platform, app, expected) in [
+        (Platform::Android, apns, None),
+        (Platform::Android, fcm, Some(Provider::Fcm)),
+        (Platform::Web, fcm, Some(Provider::Fcm)),
+        (Platform::Web, apns, None),
+        (Platform::Ios, apns, Some(Provider::Apns)),
+        (Platform::Ios, AppProviders { fcm: true, apns: true }, Some(Provider::Apns)),
+        (Platform::Ios, fcm, Some(Provider::Fcm)),
+        (Platform::Ios, none, None),
+    ] {
+        let device = Device { platform: Some(platform), ..device() };
+        let mut state = PlanState::default();
+        let verdict =
+            decide(&mut state, &transition("d1", 1, ENTER, 0), &[campaign(1)], Some(&device), Some(app));
+        let Verdict::Decided(decisions) = verdict else { panic!("it was seen") };
+        match (&decisions[..], expected) {
+            ([Decision::Push(push)], Some(provider)) => assert_eq!(push.provider, provider),
+            ([Decision::Suppressed(delivery)], None) => {
+                assert_eq!((delivery.outcome, delivery.reason), (Outcome::Suppressed, Some(Reason::NoApp)));
+            }
+            _ => panic!("{platform:?} {app:?}: {decisions:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_device_of_another_app_is_not_reached_by_this_one() {
+    let told = |app: Option<&str>| {
+        let device = Device { app: app.map(str::to_owned), ..device() };
+        reasons(&decide(
+            &mut PlanState::default(),
+            &transition("d1", 1, ENTER, 0),
+            &[campaign(1)],
+            Some(&device),
+            BOTH,
+        ))
+    };
+    assert_eq!(told(Some("other")), [Some(Reason::NoApp)]);
+    assert_eq!(told(None), [None]);
+}
+
+#[test]
+fn a_trigger_chooses_by_kind_zone_tag_and_status() {
+    let with = |change: &dyn Fn(&mut Campaign)| {
+        let mut campaign = campaign(1);
+        change(&mut campaign);
+        let mut index = Campaigns::default();
+        index.put(campaign);
+        let enter = transition("d1", 1, ENTER, 0);
+        !index.triggered_by(&enter, &["food".to_owned(), "open".to_owned()]).is_empty()
+    };
+    let other = ZoneId(Uuid::from_u128(71));
+    assert!(with(&|_| {}));
+    assert!(!with(&|c| c.trigger.on = TriggerKind::Exit));
+    assert!(!with(&|c| c.trigger.on = TriggerKind::Dwell));
+    assert!(with(&|c| c.trigger.zone_ids = vec![other, ZONE]));
+    assert!(!with(&|c| c.trigger.zone_ids = vec![other]));
+    assert!(with(&|c| c.trigger.zone_tags = vec!["open".into()]));
+    assert!(!with(&|c| c.trigger.zone_tags = vec!["closed".into()]));
+    assert!(with(&|c| (c.trigger.zone_ids, c.trigger.zone_tags) = (vec![other], vec!["food".into()])));
+    assert!(with(&|c| (c.trigger.zone_ids, c.trigger.zone_tags) = (vec![ZONE], vec!["closed".into()])));
+    assert!(!with(&|c| c.status = CampaignStatus::Draft));
+    assert!(!with(&|c| c.status = CampaignStatus::Paused));
+    assert!(!with(&|c| c.deleted = true));
+    assert!(!with(&|c| c.tenant = TenantId(Uuid::from_u128(8))));
+}
+
+#[test]
+fn an_initial_enter_triggers_only_who_asked_for_it() {
+    let mut asked = campaign(1);
+    asked.trigger.on_initial = true;
+    let mut index = Campaigns::default();
+    index.put(asked.clone());
+    index.put(campaign(2));
+    let mut enter = transition("d1", 1, ENTER, 0);
+    assert_eq!(index.triggered_by(&enter, &[]).len(), 2);
+    enter.initial = true;
+    let triggered: Vec<_> =
+        index.triggered_by(&enter, &[]).iter().map(|planned| planned.campaign.id).collect();
+    assert_eq!(triggered, [asked.id]);
+}
+
+#[test]
+fn an_older_version_of_a_campaign_changes_nothing() {
+    let mut index = Campaigns::default();
+    let mut newer = campaign(1);
+    newer.version = 3;
+    newer.trigger.zone_ids = vec![ZoneId(Uuid::from_u128(71))];
+    index.put(newer.clone());
+    index.put(campaign(1));
+    let enter = transition("d1", 1, ENTER, 0);
+    assert!(index.triggered_by(&enter, &[]).is_empty());
+    newer.version = 4;
+    newer.trigger.zone_ids.clear();
+    index.put(newer.clone());
+    assert_eq!(index.triggered_by(&enter, &[]).len(), 1);
+    newer.version = 5;
+    newer.deleted = true;
+    index.put(newer.clone());
+    assert!(index.triggered_by(&enter, &[]).is_empty() && index.get(newer.id).is_none());
+}
+
+#[test]
+fn an_audience_that_cannot_be_read_is_nobody() {
+    let mut campaign = campaign(1);
+    campaign.audience = Some(json!({"moon": "full"}));
+    let verdict =
+        decide(&mut PlanState::default(), &transition("d1", 1, ENTER, 0), &[campaign], Some(&device()), BOTH);
+    assert_eq!(reasons(&verdict), [Some(Reason::Audience)]);
+}
+
+#[test]
+fn a_removed_device_gets_nothing_even_while_its_row_is_there() {
+    let mut campaign = campaign(1);
+    campaign.trigger.on = TriggerKind::Exit;
+    let told = |reason| {
+        let exit = transition("d1", 1, TransitionKind::Exit(reason), 0);
+        reasons(&decide(
+            &mut PlanState::default(),
+            &exit,
+            std::slice::from_ref(&campaign),
+            Some(&device()),
+            BOTH,
+        ))
+    };
+    assert_eq!(told(ExitReason::DeviceRemoved), [Some(Reason::NoDevice)]);
+    assert_eq!(told(ExitReason::Left), [None]);
+}
+
+#[test]
+fn only_a_push_begins_a_cooldown_and_fix_time_ends_it() {
+    let mut campaign = campaign(1);
+    campaign.cooldown_s = 60;
+    let mut state = PlanState::default();
+    let mut told = |seq, s, device: &Device| {
+        reasons(&decide(
+            &mut state,
+            &transition("d1", seq, ENTER, s),
+            std::slice::from_ref(&campaign),
+            Some(device),
+            BOTH,
+        ))
+    };
+    let mute = Device { push_consent: false, ..device() };
+    assert_eq!(told(1, -800, &mute), [Some(Reason::NoConsent)]);
+    assert_eq!(told(2, -799, &device()), [None]);
+    assert_eq!(told(3, -740, &device()), [Some(Reason::Cooldown)]);
+    assert_eq!(told(4, -739, &device()), [None]);
+}
+
+#[test]
+fn what_was_decided_on_is_seen_until_the_device_begins_anew() {
+    let mut state = PlanState::default();
+    let campaigns = [campaign(1)];
+    let mut verdict = |t: &Transition| decide(&mut state, t, &campaigns, Some(&device()), BOTH);
+    let mut enter = transition("d1", 5, ENTER, 0);
+    assert_eq!(reasons(&verdict(&enter)), [None]);
+    assert_eq!(verdict(&enter), Verdict::Seen);
+    enter.seq = 4;
+    assert_eq!(verdict(&enter), Verdict::Seen);
+    enter.seq = 6;
+    assert_eq!(reasons(&verdict(&enter)), [None]);
+    (enter.seq, enter.incarnation) = (1, UnixMillis(NOW + 1));
+    assert_eq!(reasons(&verdict(&enter)), [None]);
+    (enter.seq, enter.incarnation) = (1, UnixMillis(-1));
+    assert_eq!(reasons(&verdict(&enter)), [None]);
+    assert_eq!(verdict(&enter), Verdict::Seen);
+}
+
+#[test]
+fn a_request_is_decided_once_without_trigger_audience_or_cooldown() {
+    let request = |n| PushRequest {
+        tenant: TENANT,
+        device: id("d1"),
+        send: SendId(Uuid::from_u128(n)),
+        app: APP.to_owned(),
+        message: campaign(1).message,
+        requested_at: UnixMillis(0),
+    };
+    let decide = |state: &mut PlanState, n, device: Option<&Device>, providers: Option<AppProviders>| {
+        let facts = Facts {
+            now: UnixMillis(NOW),
+            ttl_ms: 60_000,
+            device,
+            visits: &(),
+            providers: &|_| providers,
+            cooldown_s: &|_| None,
+        };
+        decide_request(state, &request(n), &facts)
+    };
+    let mut state = PlanState::default();
+    assert_eq!(reasons(&decide(&mut state, 1, None, BOTH)), [Some(Reason::NoDevice)]);
+    let mute = Device { push_consent: false, push_token: None, ..device() };
+    assert_eq!(reasons(&decide(&mut state, 2, Some(&mute), None)), [Some(Reason::NoConsent)]);
+    let deaf = Device { push_token: None, ..device() };
+    assert_eq!(reasons(&decide(&mut state, 3, Some(&deaf), None)), [Some(Reason::NoToken)]);
+    assert_eq!(reasons(&decide(&mut state, 4, Some(&device()), None)), [Some(Reason::NoApp)]);
+    let Verdict::Decided(decisions) = decide(&mut state, 5, Some(&device()), BOTH) else {
+        panic!("it was seen")
+    };
+    let [Decision::Push(push)] = &decisions[..] else { panic!("{decisions:?}") };
+    assert_eq!(push.id, PushId::of(TENANT, Uuid::from_u128(5), &id("d1"), CauseId(Uuid::from_u128(5))));
+    assert_eq!(push.received_at, None);
+    for n in 1..=5 {
+        assert_eq!(decide(&mut state, n, Some(&device()), BOTH), Verdict::Seen);
+    }
+    for n in 6..=300 {
+        assert_ne!(decide(&mut state, n, Some(&device()), BOTH), Verdict::Seen);
+    }
+    assert_eq!(state.sends.len(), SENDS_REMEMBERED);
+    assert_eq!(decide(&mut state, 201, Some(&device()), BOTH), Verdict::Seen);
+}
+
+#[test]
+fn cooldowns_of_campaigns_that_are_gone_do_not_pile_up() {
+    let mut state = PlanState::default();
+    for n in 1..=200 {
+        let mut one = campaign(n);
+        one.cooldown_s = 60;
+        let enter = transition("d1", u64::try_from(n).unwrap(), ENTER, 0);
+        assert_eq!(reasons(&decide(&mut state, &enter, &[one], Some(&device()), BOTH)), [None]);
+    }
+    assert!(state.cooldowns.len() <= 33, "{}", state.cooldowns.len());
+    assert!(state.cooldowns.contains_key(&CampaignId(Uuid::from_u128(200))));
+}
+
+/// What happens to one device: enters some seconds apart, and from where the log is read again after a crash.
+fn histories() -> impl Strategy<Value = Vec<(i64, Option<usize>)>> {
+    prop::collection::vec((1..100_i64, prop::option::weighted(0.3, 0..10_usize)), 1..40)
+}
+
+proptest! {
+    /// However often and from wherever the log is read again, the decisions are those of reading it once.
+    #[test]
+    fn replays_decide_nothing_twice_and_cooldowns_hold(history in histories(), cooldown_s in 0..300_i64) {
+        let campaigns: Vec<_> = [0, cooldown_s].into_iter().zip(1..).map(|(cooldown_s, n)| {
+            let mut campaign = campaign(n);
+            (campaign.cooldown_s, campaign.trigger.max_age_s) = (cooldown_s, None);
+            campaign
+        }).collect();
+        let mut s = -10_000;
+        let enters: Vec<_> = history.iter().zip(1..).map(|((apart, _), seq)| {
+            s += apart;
+            transition("d1", seq, ENTER, s)
+        }).collect();
+        let device = device();
+        let run = |state: &mut PlanState, enter| match decide(state, enter, &campaigns, Some(&device), BOTH) {
+            Verdict::Seen => Vec::new(),
+            Verdict::Decided(decisions) => decisions,
+        };
+        let mut state = PlanState::default();
+        let once: Vec<_> = enters.iter().flat_map(|enter| run(&mut state, enter)).collect();
+
+        let mut state = PlanState::default();
+        let mut with_replays = Vec::new();
+        for (i, (_, back)) in history.iter().enumerate() {
+            for enter in &enters[i.saturating_sub(back.unwrap_or(0))..=i] {
+                with_replays.extend(run(&mut state, enter));
+            }
+            if back.is_some() {
+                state = PlanState::decode(&state.encode()).unwrap();
+            }
+        }
+        prop_assert_eq!(&with_replays, &once);
+
+        let mut ids = BTreeSet::new();
+        let mut pushed: BTreeMap<Uuid, UnixMillis> = BTreeMap::new();
+        for decision in &once {
+            let (push, origin, is_push) = match decision {
+                Decision::Push(push) => (push.id, push.origin, true),
+                Decision::Suppressed(delivery) => (delivery.push, delivery.origin, false),
+            };
+            prop_assert!(ids.insert(push), "two decisions for one cause");
+            if is_push && origin.source.id() == Uuid::from_u128(2) {
+                let at = enters.iter().find(|enter| CauseId(enter.id.0) == origin.cause).unwrap().at;
+                if let Some(last) = pushed.insert(origin.source.id(), at) {
+                    prop_assert!(at.since_ms(last) >= cooldown_s * 1_000);
+                }
+            }
+        }
+    }
+}
