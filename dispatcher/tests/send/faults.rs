@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use geopush_model::{Outcome, Provider, Reason};
+use geopush_service::telemetry::{LogFormat, init};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::world::{APP, World, apns_token, changed, end};
+use super::world::{APP, TENANT, World, apns_token, changed, end};
 
 fn name(provider: Provider) -> &'static str {
     provider.as_str()
@@ -217,4 +218,27 @@ async fn apns_gets_one_request_on_a_connection_until_it_has_accepted_one() {
         let took_ms = delivery.finished_at.since_ms(push.created_at);
         assert!(took_ms >= 700, "accepted after {took_ms} ms, beside the first request");
     }
+}
+
+#[tokio::test]
+async fn what_happens_is_counted_and_no_label_names_a_tenant_or_a_token() {
+    let metrics = init(LogFormat::Text, "warn").unwrap();
+    let world = World::start().await;
+    let token = apns_token(0xfeed);
+    world.fault(json!({ "provider": "apns", "token": token, "action": "drop" })).await;
+    assert_eq!(end(&world.outcome(&world.push(Provider::Apns, &token)).await).2, 2);
+    let text = metrics.render();
+    for line in [
+        r#"geopush_dispatcher_send_requests_total{provider="apns",outcome="accepted"}"#,
+        r#"geopush_dispatcher_send_unanswered_total{provider="apns"}"#,
+        r#"geopush_dispatcher_send_retries_total{provider="apns"}"#,
+        r#"geopush_dispatcher_send_pushes_total{provider="apns",outcome="accepted",reason=""}"#,
+        r#"geopush_dispatcher_send_seconds_bucket{provider="apns""#,
+        r#"geopush_dispatcher_send_in_flight_requests{provider="apns"}"#,
+        r#"geopush_dispatcher_send_lanes{provider="apns"}"#,
+        "geopush_dispatcher_fix_to_accepted_seconds_bucket",
+    ] {
+        assert!(text.contains(line), "{line} in\n{text}");
+    }
+    assert!(!text.contains(&token) && !text.contains(&TENANT.to_string()));
 }
