@@ -49,7 +49,7 @@ pub(crate) async fn post(
     try_join_all(known).await.map_err(|e| store_problem(&e))?;
     let records: Vec<Record> = devices
         .into_iter()
-        .flat_map(|(device, fixes)| records_of(tenant, device, fixes, now, trace))
+        .flat_map(|(device, fixes)| records_of(tenant, &device, fixes, now, trace))
         .collect();
     if !records.is_empty() {
         ingest.dependencies.log.append(records).await.map_err(|e| log_problem(&e))?;
@@ -82,7 +82,7 @@ fn refusal(error: BodyError, most: usize) -> Problem {
 
 fn records_of(
     tenant: TenantId,
-    device: DeviceId,
+    device: &DeviceId,
     fixes: Vec<Fix>,
     received_at: UnixMillis,
     trace: TraceId,
