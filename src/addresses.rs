@@ -21,6 +21,17 @@ impl Addresses {
     /// The file's name in the data directory.
     pub const FILE: &'static str = "addresses.json";
 
+    /// Removes what an earlier process wrote: its addresses are nobody's now.
+    ///
+    /// # Errors
+    /// When the directory can't be written.
+    pub fn forget(dir: &Path) -> io::Result<()> {
+        match std::fs::remove_file(dir.join(Self::FILE)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes `DIR/addresses.json` whole or not at all: who waits for it never reads half of it.
     ///
     /// # Errors

@@ -53,7 +53,7 @@ fn main() -> ExitCode {
             Command::Tenant(command) => tenant::run(command).await,
             Command::Sandbox(options) => sandbox::run(options).await,
             Command::Migrate(given) => migrate::run(given).await,
-            Command::CheckConfig(given) => check_config::run(given),
+            Command::CheckConfig(given) => check_config::run(&given),
             Command::Simulate(options) => simulate::run(options).await,
         }
     });

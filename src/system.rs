@@ -1,6 +1,5 @@
 //! The roles of one process on the embedded default.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,6 +86,7 @@ impl System {
         metrics: Metrics,
         shutdown: Shutdown,
     ) -> Result<Self, BoxError> {
+        Addresses::forget(&settings.data_dir)?;
         let health = Health::new(shutdown.clone());
         let mut roles = Roles::new(&storage, health.clone(), shutdown.clone()).await?;
         let mut addresses = Addresses::default();
@@ -115,7 +115,7 @@ impl System {
             addresses.ingest = Some(listening("ingest", &listener)?);
             roles.ingest(settings.ingest, listener);
         }
-        addresses.write(Path::new(&settings.data_dir))?;
+        addresses.write(&settings.data_dir)?;
         let running = roles.running;
         Ok(Self { addresses, health, storage, running })
     }

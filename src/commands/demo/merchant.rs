@@ -11,7 +11,7 @@ use super::city::City;
 
 const APP: &str = "demo";
 /// Registrations that are under way at the same time.
-const CONCURRENCY: u32 = 64;
+const CONCURRENCY: usize = 64;
 
 /// The merchant's client.
 pub struct Merchant {
@@ -52,10 +52,10 @@ impl Merchant {
     pub async fn register_devices(&self, phones: u32, mut progress: impl FnMut(u32)) -> Result<(), BoxError> {
         let mut under_way = JoinSet::new();
         for i in 0..phones {
-            if under_way.len() as u32 == CONCURRENCY {
-                if let Some(registered) = under_way.join_next().await {
-                    registered??;
-                }
+            if under_way.len() == CONCURRENCY
+                && let Some(registered) = under_way.join_next().await
+            {
+                registered??;
             }
             let (platform, token) =
                 if i % 3 == 0 { ("ios", format!("{i:064x}")) } else { ("android", format!("t{i}")) };
