@@ -220,7 +220,8 @@ mod tests {
             Ok(())
         });
         running.spawn("failing", async { Err("the disk is full".into()) });
-        let finished = running.finish(Duration::from_secs(60)).await;
+        let ended = tokio::time::timeout(Duration::from_secs(10), running.finish(Duration::from_secs(60)));
+        let finished = ended.await.expect("the failure ends the steady task");
         assert!(shutdown.is_requested());
         assert_eq!(finished, Finished { failed: vec!["failing".into()], still_running: vec![] });
         assert!(!finished.is_clean());
