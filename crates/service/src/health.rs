@@ -85,6 +85,8 @@ impl Readiness {
 
     fn set(&self, state: Word) {
         let mut parts = self.health.parts.write().unwrap_or_else(PoisonError::into_inner);
+        let ready = if state == Word::Ready { 1.0 } else { 0.0 };
+        metrics::gauge!("geopush_health_ready", "part" => self.name.clone()).set(ready);
         if parts.get(&self.name) != Some(&state) {
             match &state {
                 Word::Ready => tracing::info!(part = self.name, "ready"),
@@ -221,12 +223,19 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (addr, shutdown) = (listener.local_addr().unwrap(), Shutdown::new());
         let metrics = init(LogFormat::Text, "off").unwrap();
-        let serving = tokio::spawn(serve_admin(listener, Health::default(), metrics, shutdown.clone()));
+        let health = Health::default();
+        health.register("scraped").ready();
+        health.register("waiting");
+        let serving = tokio::spawn(serve_admin(listener, health, metrics, shutdown.clone()));
         let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
         stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.contains("200 OK") && answer.contains("geopush_build_info"), "{answer}");
+        for line in [r#"geopush_health_ready{part="scraped"} 1"#, r#"geopush_health_ready{part="waiting"} 0"#]
+        {
+            assert!(answer.contains(line), "{line} in\n{answer}");
+        }
         shutdown.request();
         serving.await.unwrap().unwrap();
     }
