@@ -33,6 +33,7 @@ pub const ALL: &[&Schema] = &[
     &SendRow::SCHEMA,
     &SendTargetRow::SCHEMA,
     &IdempotencyRow::SCHEMA,
+    &ImportJobRow::SCHEMA,
     &DeliveryBySourceRow::SCHEMA,
     &DeliveryByDeviceRow::SCHEMA,
     &SourceHourRow::SCHEMA,

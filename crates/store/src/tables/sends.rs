@@ -1,4 +1,4 @@
-//! Sends, their targets, and answers kept for callers who ask twice.
+//! Sends, their targets, answers kept for callers who ask twice, and jobs.
 
 use uuid::Uuid;
 
@@ -53,6 +53,25 @@ table! {
             body: String,
             created_at: Timestamp,
             version: i64,
+        }
+    }
+}
+
+table! {
+    /// An import of zones that goes on after it was answered.
+    pub struct ImportJobRow: "import_jobs" in History, plain, ascending, ttl_days 30 {
+        partition { tenant: Uuid }
+        clustering { job: Uuid }
+        values {
+            /// `running`, `done` or `failed`.
+            status: String,
+            /// JSON, once it is done.
+            result: Option<String>,
+            /// Why it failed.
+            detail: Option<String>,
+            created_at: Timestamp,
+            /// When it last said that it is alive.
+            updated_at: Timestamp,
         }
     }
 }
