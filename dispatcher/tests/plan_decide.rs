@@ -302,9 +302,14 @@ fn what_was_decided_on_is_seen_until_the_device_begins_anew() {
     assert_eq!(reasons(&verdict(&enter)), [None]);
     (enter.seq, enter.incarnation) = (1, UnixMillis(NOW + 1));
     assert_eq!(reasons(&verdict(&enter)), [None]);
-    (enter.seq, enter.incarnation) = (1, UnixMillis(-1));
-    assert_eq!(reasons(&verdict(&enter)), [None]);
     assert_eq!(verdict(&enter), Verdict::Seen);
+    (enter.seq, enter.incarnation) = (7, UnixMillis(NOW));
+    assert_eq!(verdict(&enter), Verdict::Seen, "a late copy from before it was forgotten");
+    enter.incarnation = UnixMillis(-5);
+    assert_eq!(
+        reasons(&decide(&mut PlanState::default(), &enter, &campaigns, Some(&device()), BOTH)),
+        [None]
+    );
 }
 
 #[test]

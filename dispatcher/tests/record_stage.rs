@@ -275,14 +275,19 @@ async fn positions_come_from_devices_own_records_and_from_buckets() {
     let row = house.store.get::<DevicePositionRow>(&(TENANT.0, "d1".into()), &()).await.unwrap().unwrap();
     assert_eq!((row.lon, row.time.0, row.received_at.0), (2.0, NOW + 2, NOW + 3));
 
-    let removed = transition("d1", 1, TransitionKind::Exit(ExitReason::DeviceRemoved), 9);
-    house.append([transition_record(&removed)]).await;
+    // The bucket goes when its last device does; a device goes by its own key.
+    let gone = [
+        Record::tombstone(Topic::DeviceState, "#1"),
+        Record::tombstone(Topic::DeviceState, key("d1").to_bytes()),
+    ];
+    house.append(gone.map(|record| record.at(0))).await;
     house
         .eventually("the removal", async || {
             let row = house.store.get::<DevicePositionRow>(&(TENANT.0, "d1".into()), &()).await.unwrap();
             row.is_none().then_some(())
         })
         .await;
+    assert!(house.store.get::<DevicePositionRow>(&(TENANT.0, "d2".into()), &()).await.unwrap().is_some());
     house.stop().await;
 }
 

@@ -61,8 +61,7 @@ struct Address {
 /// Decides on a transition for each of the campaigns that it triggers. The first of these that applies is why a push
 /// is suppressed: `stale`, `no_device`, `audience`, `no_consent`, `no_token`, `no_app`, `cooldown`.
 ///
-/// A transition of the same incarnation with a `seq` that was decided on is seen. Another incarnation begins anew, be
-/// its first fix later or earlier: a phone that was deleted and comes back may still send what it had queued.
+/// A transition that is not later, by incarnation and `seq`, than one that was decided on is seen.
 ///
 /// A device that was removed has no device any more, whatever its row says: the row may be deleted a moment later.
 pub fn decide_transition<V: Visits>(
@@ -71,7 +70,7 @@ pub fn decide_transition<V: Visits>(
     triggered: &[Arc<Planned>],
     facts: &Facts<'_, V>,
 ) -> Verdict {
-    if transition.incarnation == state.incarnation && transition.seq <= state.seq {
+    if state.seq > 0 && (transition.incarnation, transition.seq) <= (state.incarnation, state.seq) {
         return Verdict::Seen;
     }
     (state.incarnation, state.seq) = (transition.incarnation, transition.seq);

@@ -10,6 +10,7 @@
 
 mod buckets;
 mod deliveries;
+mod positions;
 mod presence;
 mod stage;
 mod totals;

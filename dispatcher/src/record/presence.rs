@@ -3,12 +3,8 @@
 use std::collections::HashMap;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use geopush_model::{
-    DeviceEntry, DeviceKey, DeviceState, ExitReason, TenantId, Transition, TransitionKind, ZoneId,
-};
-use geopush_store::tables::{
-    DevicePositionRow, PRESENCE_SHARDS, PresenceByDeviceRow, PresenceByZoneRow, device_shard,
-};
+use geopush_model::{DeviceKey, Transition, TransitionKind, ZoneId};
+use geopush_store::tables::{PRESENCE_SHARDS, PresenceByDeviceRow, PresenceByZoneRow, device_shard};
 use geopush_store::{Store, StoreError, Timestamp};
 
 use super::transitions::seq_of;
@@ -22,7 +18,6 @@ pub(super) struct PresenceChanges {
     pub(super) by_device: Vec<PresenceByDeviceRow>,
     pub(super) by_zone: Vec<PresenceByZoneRow>,
     left: Vec<(DeviceKey, ZoneId)>,
-    removed: Vec<DeviceKey>,
 }
 
 impl PresenceChanges {
@@ -37,11 +32,6 @@ impl PresenceChanges {
                 }
                 TransitionKind::Dwell => {}
             }
-            if t.kind == TransitionKind::Exit(ExitReason::DeviceRemoved)
-                && !changes.removed.contains(&t.key())
-            {
-                changes.removed.push(t.key());
-            }
         }
         for ((device, zone), t) in last {
             if t.kind == TransitionKind::Enter {
@@ -54,7 +44,7 @@ impl PresenceChanges {
         changes
     }
 
-    /// Removes who left, and where a removed device was last.
+    /// Removes who left.
     pub(super) async fn remove(&self, store: &Store) -> Result<(), StoreError> {
         let left =
             stream::iter(&self.left).map(Ok).try_for_each_concurrent(DELETIONS, async |(key, zone)| {
@@ -68,11 +58,7 @@ impl PresenceChanges {
                 )
                 .map(drop)
             });
-        left.await?;
-        for key in &self.removed {
-            store.delete::<DevicePositionRow>(&(key.tenant.0, key.device.as_str().to_owned()), &()).await?;
-        }
-        Ok(())
+        left.await
     }
 }
 
@@ -98,22 +84,4 @@ fn by_zone(t: &Transition) -> PresenceByZoneRow {
         incarnation: t.incarnation.0,
         seq: seq_of(t),
     }
-}
-
-/// Where the devices of these records were last: of a device that is in several the last one counts.
-pub(super) fn positions_of(states: &[DeviceState]) -> Vec<DevicePositionRow> {
-    let mut last: HashMap<(TenantId, &str), &DeviceEntry> = HashMap::new();
-    for entry in states.iter().flat_map(|state| &state.devices) {
-        last.insert((entry.tenant, entry.device.as_str()), entry);
-    }
-    let row = |entry: &DeviceEntry| DevicePositionRow {
-        tenant: entry.tenant.0,
-        device: entry.device.as_str().to_owned(),
-        lat: entry.last_fix.position.lat,
-        lon: entry.last_fix.position.lon,
-        time: Timestamp(entry.last_fix.time.0),
-        accuracy_m: entry.last_fix.accuracy_m,
-        received_at: Timestamp(entry.last_received.0),
-    };
-    last.into_values().map(row).collect()
 }

@@ -7,14 +7,15 @@ use std::time::Instant;
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use geopush_log::{Batch, Offset, Record, Slice, Stage, StageError, Topic, rejected};
-use geopush_model::{Delivery, DeviceState, Transition, UnixMillis, Wire, WireError};
+use geopush_model::{Delivery, Transition, UnixMillis, Wire};
 use geopush_registry::Devices;
 use geopush_service::clock::Clock;
-use geopush_store::{Store, StoreError};
+use geopush_store::{Store, StoreError, Table};
 
 use super::buckets::{Bucket, BucketRows, WrittenBuckets};
 use super::deliveries::{self, DeliveryRows};
-use super::presence::{PresenceChanges, positions_of};
+use super::positions::PositionChanges;
+use super::presence::PresenceChanges;
 use super::totals::Totals;
 use super::transitions::{self, TransitionRows};
 use super::write::put;
@@ -59,12 +60,7 @@ impl Stage for RecordStage {
                     let transitions: Vec<_> = decoded.into_iter().map(|(_, transition)| transition).collect();
                     self.transitions(&transitions, &mut written).await?;
                 }
-                _ => {
-                    let decoded = decode::<DeviceState>(&batch, topic, slice.number(), &mut outputs);
-                    let states: Vec<_> = decoded.into_iter().map(|(_, state)| state).collect();
-                    let rows = positions_of(&states);
-                    self.patience.with("write positions", || self.put(&rows)).await?;
-                }
+                _ => self.positions(&batch, slice.number(), &mut outputs).await?,
             }
             let mut positions = slice.positions().to_vec();
             positions[batch.input] = batch.next;
@@ -149,7 +145,27 @@ impl RecordStage {
         Ok(())
     }
 
-    async fn put<T: geopush_store::Table + Clone>(&self, rows: &[T]) -> Result<(), StoreError> {
+    async fn positions(
+        &self,
+        batch: &Batch,
+        slice: u32,
+        outputs: &mut Vec<Record>,
+    ) -> Result<(), StageError> {
+        let mut changes = PositionChanges::default();
+        for record in &batch.records {
+            if let Err(error) = changes.take(record) {
+                outputs.push(rejected(Topic::DeviceState, slice, record, &error.to_string()));
+            }
+        }
+        let rows = changes.rows();
+        self.patience
+            .with("write positions", async || {
+                futures::try_join!(self.put(&rows), changes.remove(&self.store)).map(drop)
+            })
+            .await
+    }
+
+    async fn put<T: Table + Clone>(&self, rows: &[T]) -> Result<(), StoreError> {
         put(&self.store, rows, self.rows_at_once).await
     }
 
@@ -184,7 +200,7 @@ fn decode<T: Wire>(batch: &Batch, topic: Topic, slice: u32, outputs: &mut Vec<Re
         match record.value.as_deref().map(T::decode) {
             None => {}
             Some(Ok(value)) => decoded.push((record.offset, value)),
-            Some(Err(error @ (WireError::Protobuf(_) | WireError::Member(_)))) => {
+            Some(Err(error)) => {
                 outputs.push(rejected(topic, slice, record, &error.to_string()));
             }
         }
