@@ -24,6 +24,8 @@ use crate::{Addresses, Role, Settings};
 
 /// What is under way may take this long to end once shutdown is asked for.
 const DRAIN: Duration = Duration::from_secs(40);
+/// A scrape under way may take this long.
+const ADMIN_DRAIN: Duration = Duration::from_secs(2);
 /// Devices that are known to exist; at some 150 bytes each.
 const KNOWN_DEVICES: u64 = 1_000_000;
 
@@ -73,6 +75,7 @@ pub struct System {
     pub health: Health,
     storage: Storage,
     running: Running,
+    admin: (Shutdown, Running),
 }
 
 impl System {
@@ -93,8 +96,10 @@ impl System {
 
         let admin = settings.admin_addr.bind().await?;
         addresses.admin = Some(listening("admin", &admin)?);
-        let served = serve_admin(admin, health.clone(), metrics, shutdown.clone());
-        roles.running.spawn("admin", served);
+        // Operators see the drain, too: their port closes last.
+        let admin_shutdown = Shutdown::new();
+        let mut admin_running = Running::new(admin_shutdown.clone());
+        admin_running.spawn("admin", serve_admin(admin, health.clone(), metrics, admin_shutdown.clone()));
 
         if settings.roles.contains(&Role::Geofence) {
             roles.geofence(settings.geofence);
@@ -117,7 +122,7 @@ impl System {
         }
         addresses.write(&settings.data_dir)?;
         let running = roles.running;
-        Ok(Self { addresses, health, storage, running })
+        Ok(Self { addresses, health, storage, running, admin: (admin_shutdown, admin_running) })
     }
 
     /// Runs until shutdown is asked for or a role fails; then waits for what is under way and closes the file.
@@ -125,6 +130,9 @@ impl System {
         let finished = self.running.finish(DRAIN).await;
         self.storage.close().await;
         info!("everything that was accepted is on disk");
+        let (shutdown, admin) = self.admin;
+        shutdown.request();
+        admin.finish(ADMIN_DRAIN).await;
         finished
     }
 }
