@@ -2,6 +2,8 @@
 
 .PHONY: demo test test-all lint deny fmt clean
 
+# Built by the tests.
+BIN := target/debug/geopush
 CARGO_DENY_VERSION := 0.20.2
 
 demo: ## The whole system in one process, with simulated phones and stand-ins for FCM and APNs
@@ -11,7 +13,9 @@ test: ## Everything that needs no more than Rust, gcc and make
 	cargo test --workspace --locked
 
 test-all: test ## And what needs Python: the providers' official clients, an outside judge, the README's tour
-	tests/official-clients/run.sh
+	tests/official-clients/run.sh $(BIN)
+	tests/outside-judge/run.sh $(BIN)
+	tests/tour.sh $(BIN)
 
 lint:
 	cargo fmt --all --check
