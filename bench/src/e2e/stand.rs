@@ -1,0 +1,183 @@
+//! What is measured: the whole system and a sandbox, each with threads of its own, in this process.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use geopush::{Addresses, Settings, Storage, System, read_settings};
+use geopush_log::SharedLog;
+use geopush_model::{TenantId, UnixMillis};
+use geopush_registry::{NewTenant, create_tenant};
+use geopush_sandbox::Sandbox;
+use geopush_service::BoxError;
+use geopush_service::clock::{Clock as _, SystemClock};
+use geopush_service::config::Sources;
+use geopush_service::shutdown::Shutdown;
+use geopush_service::telemetry::{self, LogFormat};
+use tokio::sync::oneshot;
+
+/// The beginnings of the threads' names, and the part that each belongs to.
+pub const THREADS: [(&str, &str); 4] = [
+    ("bench-system", "system"),
+    ("geopush-", "system"),
+    ("bench-sandbox", "sandbox"),
+    ("bench-load", "load"),
+];
+
+/// The system and the sandbox, running.
+pub struct Stand {
+    /// Where phones connect.
+    pub ingest: SocketAddr,
+    /// Where merchants connect.
+    pub api: SocketAddr,
+    /// The only tenant.
+    pub tenant: TenantId,
+    /// Opens everything.
+    pub secret_key: String,
+    /// For phones.
+    pub publishable_key: String,
+    /// The system's log.
+    pub log: SharedLog,
+    /// What the pushes go to.
+    pub sandbox: Arc<Sandbox>,
+    shutdown: Shutdown,
+    system: JoinHandle<Result<(), String>>,
+    sandbox_ends: oneshot::Sender<()>,
+    sandbox_thread: JoinHandle<()>,
+}
+
+struct Started {
+    addresses: Addresses,
+    tenant: NewTenant,
+    log: SharedLog,
+}
+
+impl Stand {
+    /// Starts both; the system's files go to `dir/data`.
+    ///
+    /// # Errors
+    /// When one of them can't start.
+    pub async fn start(dir: &Path) -> Result<Self, BoxError> {
+        let (sandbox, sandbox_ends, sandbox_thread) = start_sandbox().await?;
+        let ca = dir.join("ca.pem");
+        fs::write(&ca, sandbox.ca_pem())?;
+        let settings = settings(dir, &ca)?;
+        let shutdown = Shutdown::new();
+        let (told, started) = oneshot::channel();
+        let asked = shutdown.clone();
+        let system = std::thread::Builder::new().name("bench-system".to_owned()).spawn(move || {
+            let runtime = runtime("bench-system").map_err(|e| e.to_string())?;
+            runtime.block_on(run_system(settings, asked, told)).map_err(|e| e.to_string())
+        })?;
+        let Ok(Started { addresses, tenant, log }) = started.await else {
+            let why = system.join().map_err(|_| "the system panicked at its start")?;
+            return Err(why.err().unwrap_or_else(|| "the system did not start".to_owned()).into());
+        };
+        Ok(Self {
+            ingest: local(addresses.ingest)?,
+            api: local(addresses.api)?,
+            tenant: tenant.tenant,
+            secret_key: tenant.secret_key,
+            publishable_key: tenant.publishable_key,
+            log,
+            sandbox,
+            shutdown,
+            system,
+            sandbox_ends,
+            sandbox_thread,
+        })
+    }
+
+    /// Stops both, the system first.
+    ///
+    /// # Errors
+    /// When a part of the system failed, or did not end in time.
+    pub async fn stop(self) -> Result<(), BoxError> {
+        self.shutdown.request();
+        drop(self.log);
+        let system = self.system;
+        let ended = tokio::task::spawn_blocking(move || system.join()).await?;
+        drop(self.sandbox);
+        drop(self.sandbox_ends);
+        let sandbox = self.sandbox_thread;
+        let sandbox = tokio::task::spawn_blocking(move || sandbox.join()).await?;
+        ended.map_err(|_| "the system panicked")??;
+        Ok(sandbox.map_err(|_| "the sandbox panicked")?)
+    }
+}
+
+fn settings(dir: &Path, ca: &Path) -> Result<Settings, BoxError> {
+    let free = "127.0.0.1:0";
+    let data = dir.join("data");
+    let flags = [
+        ("data_dir", &*data.to_string_lossy()),
+        ("ingest.addr", free),
+        ("api.addr", free),
+        ("admin.addr", free),
+        ("provider_ca", &*ca.to_string_lossy()),
+        ("allow_provider_urls", "true"),
+    ];
+    let flags = flags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    // Neither a file nor the environment: every run measures the same system.
+    let (settings, _) = read_settings(Sources { flags, ..Sources::default() })?;
+    Ok(settings)
+}
+
+async fn run_system(
+    settings: Settings,
+    shutdown: Shutdown,
+    started: oneshot::Sender<Started>,
+) -> Result<(), BoxError> {
+    let metrics = telemetry::init(LogFormat::Text, "warn")?;
+    let storage = Storage::open(&settings).await?;
+    let now = UnixMillis(SystemClock.now_ms());
+    let tenant = create_tenant(&storage.publisher, "bench", now).await?;
+    let log = Arc::clone(&storage.log);
+    let system = System::start(settings, storage, metrics, shutdown).await?;
+    // Who asked may have gone: then the shutdown follows.
+    let _ = started.send(Started { addresses: system.addresses, tenant, log });
+    let finished = system.finish().await;
+    if finished.is_clean() {
+        Ok(())
+    } else {
+        Err(format!("the system did not end well: {finished:?}").into())
+    }
+}
+
+type RunningSandbox = (Arc<Sandbox>, oneshot::Sender<()>, JoinHandle<()>);
+
+async fn start_sandbox() -> Result<RunningSandbox, BoxError> {
+    let (told, started) = oneshot::channel();
+    let (ends, ended) = oneshot::channel::<()>();
+    let thread = std::thread::Builder::new().name("bench-sandbox".to_owned()).spawn(move || {
+        let sandbox = runtime("bench-sandbox").map_err(|e| e.to_string()).and_then(|runtime| {
+            let sandbox = runtime.block_on(Sandbox::start(geopush_sandbox::Options::default()));
+            Ok((sandbox.map_err(|e| e.to_string())?, runtime))
+        });
+        match sandbox {
+            Ok((sandbox, runtime)) => {
+                let _ = told.send(Ok(Arc::new(sandbox)));
+                // Serves until the sender is dropped.
+                let _ = runtime.block_on(ended);
+            }
+            Err(why) => drop(told.send(Err(why))),
+        }
+    })?;
+    Ok((started.await.map_err(|_| "the sandbox did not start")??, ends, thread))
+}
+
+/// A runtime whose threads can be told by their names, and live as long as it does, so that their time can be read.
+fn runtime(name: &str) -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name(name)
+        .thread_keep_alive(std::time::Duration::from_hours(24))
+        .build()
+}
+
+fn local(address: Option<SocketAddr>) -> Result<SocketAddr, BoxError> {
+    let address = address.ok_or("a role of the system has no address; it runs with all roles")?;
+    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())))
+}

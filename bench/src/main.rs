@@ -1,0 +1,66 @@
+//! The benches' command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use geopush_bench::compare::compare;
+use geopush_bench::e2e;
+use geopush_bench::report::Report;
+use geopush_bench::table::table;
+use geopush_service::BoxError;
+
+/// Load, measured and checked.
+#[derive(Parser)]
+#[command(name = "geopush-bench")]
+struct Cli {
+    /// Where the results go: BENCH-TIME.json and .svg.
+    #[arg(long, global = true, default_value = "bench-results")]
+    out: PathBuf,
+    /// An earlier result of the same bench to compare with.
+    #[arg(long, global = true, value_name = "FILE.json")]
+    compare: Option<PathBuf>,
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Open-loop load through HTTP to the sandbox: every stage's latency, every transition checked.
+    E2e(e2e::Options),
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("geopush-bench: a check failed; what was measured is not what should be");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("geopush-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all checks passed.
+fn run(cli: &Cli) -> Result<bool, BoxError> {
+    let earlier = cli.compare.as_deref().map(Report::read).transpose()?;
+    // Named, so that the load's processor time can be told from the system's.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("bench-load").build()?;
+    let report = runtime.block_on(async {
+        match &cli.bench {
+            Bench::E2e(options) => e2e::run(options).await,
+        }
+    })?;
+    println!("{}", table(&report));
+    if let Some(earlier) = earlier {
+        println!("{}", compare(&earlier, &report));
+    }
+    for path in report.write(&cli.out)? {
+        println!("{}", path.display());
+    }
+    Ok(report.passed())
+}
