@@ -56,13 +56,18 @@ pub(crate) fn complete(document: &OpenApi) -> Value {
 }
 
 fn complete_operation(path: &str, method: &str, operation: &mut Value) {
+    if let (Some(verb), Some(tag)) = (operation["operationId"].as_str(), operation["tags"][0].as_str())
+        && !verb.contains('_')
+    {
+        operation["operationId"] = format!("{verb}_{}", tag.trim_end_matches('s')).into();
+    }
     let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
     let if_match = parameters.iter().find(|parameter| parameter["name"] == "If-Match");
     let queried = parameters.iter().any(|parameter| parameter["in"] == "query");
     let has_body = operation.get("requestBody").is_some();
     let mut wrong = vec!["401", "403", "429", "503"];
     if path.contains('{') || queried {
-        wrong.push("404");
+        wrong.extend(["400", "404"]);
     }
     if has_body {
         wrong.extend(["400", "408", "413", "415"]);

@@ -29,7 +29,7 @@ impl Members {
     /// Notes what is wrong with a member.
     pub fn fail(&mut self, name: &str, code: &'static str, detail: impl Into<String>) {
         let pointer = self.pointer(name);
-        self.errors.push(Invalid { pointer, code: code.into(), detail: detail.into() });
+        self.errors.push(Invalid { pointer, code, detail: detail.into() });
     }
 
     /// Notes what was found elsewhere.
@@ -40,6 +40,13 @@ impl Members {
     /// A member as it is; `null` is as good as left out.
     pub fn take(&mut self, name: &str) -> Option<Value> {
         self.members.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// Leaves a member out if it is this number.
+    pub fn forget(&mut self, name: &str, number: f64) {
+        if self.members.get(name).and_then(Value::as_f64) == Some(number) {
+            self.members.remove(name);
+        }
     }
 
     /// Whether a member is there, be it `null`.
@@ -83,9 +90,12 @@ impl Members {
         None
     }
 
-    /// A whole number in a range.
+    /// A whole number in a range; `60.0` is one too.
     pub fn whole(&mut self, name: &str, range: RangeInclusive<i64>) -> Option<i64> {
-        let Some(number) = self.take(name)?.as_i64() else { return self.wrong_type(name, "a whole number") };
+        let value = self.take(name)?;
+        let Some(number) = value.as_i64().or_else(|| whole_of(value.as_f64()?)) else {
+            return self.wrong_type(name, "a whole number");
+        };
         if range.contains(&number) {
             return Some(number);
         }
@@ -165,9 +175,17 @@ impl Members {
     }
 }
 
+/// As far as every whole number has a float of its own.
+fn whole_of(float: f64) -> Option<i64> {
+    let whole = float.fract() == 0.0 && float.abs() <= 9_007_199_254_740_992.0;
+    // There is no other way from a float to an integer; the range was just checked.
+    #[allow(clippy::cast_possible_truncation, reason = "it is whole and small enough")]
+    whole.then_some(float as i64)
+}
+
 /// One thing that is wrong.
 pub(crate) fn invalid(pointer: &str, code: &'static str, detail: &str) -> Invalid {
-    Invalid { pointer: pointer.to_owned(), code: code.into(), detail: detail.to_owned() }
+    Invalid { pointer: pointer.to_owned(), code, detail: detail.to_owned() }
 }
 
 /// Whether a text has 1 to `most` bytes and no control characters.

@@ -63,7 +63,7 @@ pub(crate) struct FixAnswer {
 const PAGE: usize = 1_000;
 
 /// The zones that a device is in now, and its last position.
-#[utoipa::path(get, path = "/v1/devices/{device_id}/presence", tag = "devices",
+#[utoipa::path(get, path = "/v1/devices/{device_id}/presence", tag = "devices", operation_id = "read_presence",
     params(("device_id" = String, Path, description = "The device's id, percent-encoded")),
     responses((status = 200, description = "Where it is", body = Presence)))]
 async fn presence(

@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::input::default_exit_buffer_m;
+
 /// A zone. What is read only may be sent back in a request and is ignored there.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Zone, example = example)]
@@ -27,8 +29,9 @@ pub(crate) struct ZoneAnswer {
     pub name: String,
     #[schema(schema_with = shape_schema)]
     pub shape: Value,
-    /// How far outside a device must be to have left, in metres; left out: a tenth of a circle's radius, 20 at least.
-    #[schema(minimum = 0, maximum = 1000, required = false)]
+    /// How far outside a device must be to have left, in metres: 0 to 1000. Left out: 20, or a tenth of a circle's
+    /// radius if that is more.
+    #[schema(minimum = 0, required = false)]
     pub exit_buffer_m: f64,
     /// The stay that makes a dwell, in seconds; none: no dwells.
     #[schema(minimum = 1, maximum = 2_592_000, required = false)]
@@ -79,12 +82,6 @@ impl ZoneAnswer {
             shape,
         })
     }
-}
-
-/// As [`Zone::effective_exit_buffer_m`] has it. A shape that is only shown is not judged again, which for a page of
-/// large polygons is most of the work.
-fn default_exit_buffer_m(radius_m: Option<f64>) -> f64 {
-    radius_m.map_or(0.0, |radius_m| radius_m / 10.0).max(Zone::DEFAULT_EXIT_BUFFER_M)
 }
 
 fn shape_schema() -> utoipa::openapi::schema::Schema {

@@ -22,7 +22,7 @@ use crate::state::{Api, Shared};
 const PAGE: usize = 50;
 
 /// Every zone, as a GeoJSON FeatureCollection that imports as the same zones.
-#[utoipa::path(get, path = "/v1/zones/export", tag = "zones",
+#[utoipa::path(get, path = "/v1/zones/export", tag = "zones", operation_id = "export_zones",
     responses((status = 200, description = "The zones", content((FeatureCollectionBody = "application/geo+json")))))]
 pub(super) async fn export(State(api): Shared, Tenant(tenant): Tenant) -> Result<Response, ApiError> {
     let mut walk = Walk { api, tenant, bucket: 0, after: None, first: true };

@@ -161,7 +161,7 @@ fn read_feature(
     let mut members = Members::of(Value::Object(properties), &within)?;
     let name = members.text("name", MOST_NAME);
     let options = ZoneOptions::read(&mut members);
-    let shape = shape_of(feature.remove("geometry").unwrap_or_default(), radius_m, at);
+    let shape = shape_of(feature.get("geometry").unwrap_or(&Value::Null), radius_m, at);
     let shape = shape.map_err(|errors| members.fail_all(errors)).ok();
     members.finish_open()?;
     let Some(shape) = shape else { return Err(Vec::new()) };
@@ -185,13 +185,13 @@ fn text_of(id: Value, at: &str) -> Result<String, Vec<Invalid>> {
 }
 
 fn shape_of(
-    geometry: Value,
+    geometry: &Value,
     radius_m: Option<Value>,
     at: &str,
 ) -> Result<geopush_geometry::Shape, Vec<Invalid>> {
     let within = format!("{at}/geometry");
     match geometry.get("type").and_then(Value::as_str) {
-        Some("Polygon" | "MultiPolygon") => read_shape(&geometry, &within),
+        Some("Polygon" | "MultiPolygon") => read_shape(geometry, &within),
         Some("Point") => {
             let Some(radius_m) = radius_m.filter(|radius_m| !radius_m.is_null()) else {
                 let pointer = format!("{at}/properties/radius_m");

@@ -110,7 +110,7 @@ pub(crate) struct FeatureCollectionBody {
 
 /// Creates and replaces zones from a GeoJSON FeatureCollection. Up to 10,000 features are imported at once; more, or
 /// with `async=true`, by a job.
-#[utoipa::path(post, path = "/v1/zones/import", tag = "zones", params(ImportQuery),
+#[utoipa::path(post, path = "/v1/zones/import", tag = "zones", operation_id = "import_zones", params(ImportQuery),
     request_body(content((FeatureCollectionBody = "application/geo+json"), (FeatureCollectionBody = "application/json"))),
     responses(
         (status = 200, description = "What became of the features", body = ImportResult),
@@ -140,16 +140,18 @@ pub(super) async fn import(
         }
         run.all(collection).await.map(Parsed::Done)
     };
-    match on_a_thread(work).await? {
+    let stop = &api.imports.stop;
+    match on_a_thread(stop, work).await? {
         Parsed::Done(result) => {
             drop(slot);
             Ok(Json(result).into_response())
         }
         Parsed::ForJob(run, collection) => {
             let id = creation.id("job", 0);
+            let stop = stop.clone();
             let work = async move {
                 let _slot = slot;
-                on_a_thread(async move { run.all(collection).await }).await
+                on_a_thread(&stop, run.all(collection)).await
             };
             let started = jobs::start(&api, tenant, id, work).await?;
             let location = [(LOCATION, format!("/v1/jobs/{id}"))];
@@ -163,12 +165,14 @@ enum Parsed {
     ForJob(Run, Collection),
 }
 
-/// Drives a future on a thread where it may compute for long.
+/// Drives a future on a thread where it may compute for long, until `stop`.
 async fn on_a_thread<T: Send + 'static>(
+    stop: &CancellationToken,
     work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let handle = Handle::current();
-    let span = tracing::Span::current();
+    let (handle, span, stop) = (Handle::current(), tracing::Span::current(), stop.clone());
+    let stopped = || Problem::unavailable("the server ends; import again", Duration::from_secs(5)).into();
+    let work = async move { stop.run_until_cancelled_owned(work).await.unwrap_or_else(|| Err(stopped())) };
     let done = tokio::task::spawn_blocking(move || span.in_scope(|| handle.block_on(work))).await;
     done.map_err(|error| Problem::internal(error).into()).flatten()
 }
@@ -252,7 +256,11 @@ impl Run {
             for ((feature, effect), done) in changing.into_iter().zip(done) {
                 match done {
                     Ok(()) => result.count(effect),
-                    Err(ChangeError::Conflict) => features.push(feature),
+                    Err(ChangeError::Conflict) => {
+                        // One that was to be new and is there was made by an earlier try: it is found by its own id.
+                        let zone = feature.zone.filter(|_| effect != Effect::Created);
+                        features.push(Feature { zone, ..feature });
+                    }
                     Err(error) => return Err(error.into()),
                 }
             }
@@ -308,7 +316,7 @@ impl Run {
             Some(row) if input.is_said_by(&row) => {
                 let version = row.version;
                 let change =
-                    unpublished.contains(&row.zone.to_string()).then(|| Change::Replace(row, version));
+                    unpublished.contains(&row.zone.to_string()).then_some(Change::Replace(row, version));
                 (change, Effect::Unchanged)
             }
             Some(row) => {

@@ -48,6 +48,11 @@ impl ZoneInput {
             let at = m.pointer(name);
             read_shape(&shape, &at).map_err(|errors| m.fail_all(errors)).ok()
         });
+        // Answers tell the values that hold; a default that is sent back goes on to follow the shape.
+        if let Some(shape) = &shape {
+            members.forget("exit_buffer_m", default_exit_buffer_m(radius_of(shape)));
+            members.forget("max_accuracy_m", Zone::DEFAULT_MAX_ACCURACY_M);
+        }
         let options = ZoneOptions::read(&mut members);
         members.finish(&READ_ONLY)?;
         match (name, shape) {
@@ -109,12 +114,25 @@ impl ZoneOptions {
     }
 }
 
+/// As [`Zone::effective_exit_buffer_m`] has it. A shape that is only shown is not judged again, which for a page of
+/// large polygons is most of the work.
+pub(super) fn default_exit_buffer_m(radius_m: Option<f64>) -> f64 {
+    radius_m.map_or(0.0, |radius_m| radius_m / 10.0).max(Zone::DEFAULT_EXIT_BUFFER_M)
+}
+
+fn radius_of(shape: &Shape) -> Option<f64> {
+    match shape {
+        Shape::Circle { radius_m, .. } => Some(*radius_m),
+        Shape::Polygon(_) | Shape::MultiPolygon(_) => None,
+    }
+}
+
 /// Reads a shape that stands at the JSON pointer `at`.
 pub(crate) fn read_shape(shape: &Value, at: &str) -> Result<Shape, Vec<Invalid>> {
     Shape::from_json(shape).map_err(|errors| {
         let invalid = |e: geopush_geometry::ShapeError| Invalid {
             pointer: format!("{at}{}", e.pointer),
-            code: e.code.as_str().into(),
+            code: e.code.as_str(),
             detail: e.detail,
         };
         errors.into_iter().map(invalid).collect()

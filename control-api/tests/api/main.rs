@@ -1,0 +1,15 @@
+//! What merchants are answered: through the real router, on the embedded log and store.
+
+#![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
+
+mod apps;
+mod campaigns;
+mod devices;
+mod edge;
+mod history;
+mod house;
+mod idempotency;
+mod import;
+mod openapi;
+mod sends;
+mod zones;
