@@ -79,9 +79,14 @@ impl House {
     }
 
     pub async fn start_plan(&mut self) {
+        self.start_plan_on(self.log.clone()).await;
+    }
+
+    /// Plan, with another view of the log.
+    pub async fn start_plan_on(&mut self, log: SharedLog) {
         let sealer = Sealer::from_hex(&"07".repeat(32)).unwrap();
         let dependencies = plan::PlanDependencies {
-            log: self.log.clone(),
+            log,
             store: self.store.clone(),
             devices: self.devices.clone(),
             directory: Arc::new(Directory::follow(self.log.clone(), sealer).await.unwrap()),
