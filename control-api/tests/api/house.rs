@@ -22,6 +22,8 @@ pub const NOW_TEXT: &str = "2026-01-01T00:00:00.000Z";
 
 pub struct House {
     pub router: Router,
+    pub config: ApiConfig,
+    pub dependencies: Dependencies,
     pub store: Store,
     pub log: SharedLog,
     pub clock: TestClock,
@@ -68,7 +70,8 @@ pub async fn house_with(flags: &[(&str, &str)]) -> House {
         sealer,
         clock: Arc::new(clock.clone()),
     };
-    House { router: router(config, dependencies), store, log, clock, tenant, other, _dir: dir }
+    let router = router(config.clone(), dependencies.clone());
+    House { router, config, dependencies, store, log, clock, tenant, other, _dir: dir }
 }
 
 impl House {

@@ -12,4 +12,5 @@ mod idempotency;
 mod import;
 mod openapi;
 mod sends;
+mod serve;
 mod zones;
