@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use geopush_log::{AppendError, Record, SharedLog, Topic};
 use geopush_model::{DeviceId, DeviceKey, Ping, PingKind, TenantId, UnixMillis, Wire as _};
-use geopush_store::tables::{DeviceRow, device_bucket};
+use geopush_store::tables::{DevicePositionRow, DeviceRow, device_bucket};
 use geopush_store::{Store, StoreError, Timestamp};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -302,6 +302,8 @@ impl Devices {
             self.known.0.invalidate(&key);
             if self.write(&gone, true, replaced).await? {
                 self.known.0.invalidate(&key);
+                let position = (tenant.0, device.as_str().to_owned());
+                self.store.delete::<DevicePositionRow>(&position, &()).await?;
                 return Ok(true);
             }
         }
