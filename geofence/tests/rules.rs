@@ -2,58 +2,15 @@
 
 mod fixtures;
 
+use fixtures::events::{Event, Forget, Silence, at, change, fix_at, received, run, vague};
 use fixtures::*;
-use geopush_geofence::engine::{Reference, Rules};
-use geopush_geometry::{Position, Shape};
-use geopush_model::{Fix, PingKind, UnixMillis, Zone};
-
-/// Something that happens to the device `d`.
-#[derive(Clone)]
-enum Event {
-    Ping { received_s: i64, fixes: Vec<Fix> },
-    Zone(Zone),
-    Forget { received_s: i64 },
-    Silence { now_s: i64 },
-}
-use Event::{Forget, Silence};
-
-fn fix_at(time_s: i64, position: Position) -> Fix {
-    Fix::at(position, UnixMillis(time_s * 1000))
-}
-
-/// A fix, so many metres east, received when it was measured.
-fn at(time_s: i64, east_m: f64) -> Event {
-    Event::Ping { received_s: time_s, fixes: vec![fix_at(time_s, east(east_m))] }
-}
-
-fn vague(time_s: i64, east_m: f64, accuracy_m: f64) -> Event {
-    let fix = Fix { accuracy_m: Some(accuracy_m), ..fix_at(time_s, east(east_m)) };
-    Event::Ping { received_s: time_s, fixes: vec![fix] }
-}
-
-fn received(received_s: i64, time_s: i64, east_m: f64) -> Event {
-    Event::Ping { received_s, fixes: vec![fix_at(time_s, east(east_m))] }
-}
-
-fn run(world: &mut impl World, events: &[Event]) -> Vec<String> {
-    let mut all = Vec::new();
-    for event in events {
-        all.extend(match event.clone() {
-            Event::Ping { received_s, fixes } => world.ping(&ping("d", UnixMillis(received_s * 1000), fixes)),
-            Event::Zone(zone) => world.zone_changed(zone),
-            Forget { received_s } => {
-                let forget = ping("d", UnixMillis(received_s * 1000), Vec::new());
-                world.ping(&geopush_model::Ping { kind: PingKind::Forget, ..forget })
-            }
-            Silence { now_s } => world.silence(UnixMillis(now_s * 1000)),
-        });
-    }
-    all.iter().map(line).collect()
-}
+use geopush_geofence::engine::{Reference, Rules, ZoneChange};
+use geopush_geometry::Shape;
+use geopush_model::{UnixMillis, Zone};
 
 #[track_caller]
 fn check(zones: &[Zone], events: &[Event], expected: &[&str]) {
-    let zones = zones.iter().cloned().map(Event::Zone);
+    let zones = zones.iter().cloned().map(change);
     let events: Vec<_> = zones.chain(events.iter().cloned()).collect();
     assert_eq!(run(&mut Reference::new(TENANT, Rules::default()), &events), expected, "the reference");
     assert_eq!(run(&mut Engine::default(), &events), expected, "the engine");
@@ -241,7 +198,7 @@ fn a_dwell_asked_for_during_a_stay_counts_from_the_enter() {
     let later = edited(&shop(), 50, |z| z.dwell_s = Some(60));
     check(
         &[shop()],
-        &[at(0, 0.0), Event::Zone(later), at(55, 0.0), at(61, 0.0)],
+        &[at(0, 0.0), change(later), at(55, 0.0), at(61, 0.0)],
         &["1 enter z1 @0 v1 initial", "2 dwell z1 @61 v2 after 61"],
     );
 }
@@ -257,7 +214,7 @@ fn a_removed_zone_is_left_at_the_later_of_removal_and_last_fix() {
             let exit = format!("2 exit z1 @{at_s} v2 zone_removed after {}", at_s - 10);
             check(
                 &[shop()],
-                &[at(10, 0.0), Event::Zone(removed), at(60, 0.0)],
+                &[at(10, 0.0), change(removed), at(60, 0.0)],
                 &["1 enter z1 @10 v1 initial", &exit],
             );
         }
@@ -270,7 +227,7 @@ fn a_zone_that_moves_away_by_more_than_its_buffer_is_left() {
     let far = edited(&near, 60, |z| z.shape = circle(121.0, 100.0));
     check(
         &[shop()],
-        &[at(10, 0.0), Event::Zone(near), Event::Zone(far), at(70, 0.0)],
+        &[at(10, 0.0), change(near), change(far), at(70, 0.0)],
         &["1 enter z1 @10 v1 initial", "2 exit z1 @60 v3 zone_changed after 50"],
     );
 }
@@ -280,7 +237,7 @@ fn a_smaller_buffer_is_a_change_like_any_other() {
     let bare = edited(&shop(), 50, |z| z.exit_buffer_m = Some(0.0));
     check(
         &[shop()],
-        &[at(10, 0.0), at(20, 110.0), Event::Zone(bare)],
+        &[at(10, 0.0), at(20, 110.0), change(bare)],
         &["1 enter z1 @10 v1 initial", "2 exit z1 @50 v2 zone_changed after 40"],
     );
 }
@@ -290,7 +247,7 @@ fn at_a_change_the_last_fixs_accuracy_does_not_matter() {
     let moved = edited(&shop(), 50, |z| z.dwell_s = Some(1));
     check(
         &[shop()],
-        &[at(10, 0.0), vague(20, 900.0, 9_000.0), Event::Zone(moved)],
+        &[at(10, 0.0), vague(20, 900.0, 9_000.0), change(moved)],
         &["1 enter z1 @10 v1 initial", "2 exit z1 @50 v2 zone_changed after 40"],
     );
 }
@@ -298,7 +255,7 @@ fn at_a_change_the_last_fixs_accuracy_does_not_matter() {
 #[test]
 fn an_edit_never_makes_an_enter_but_the_next_fix_does() {
     let here = edited(&shop(), 50, |z| z.shape = circle(900.0, 100.0));
-    check(&[shop()], &[at(10, 900.0), Event::Zone(here), at(60, 900.0)], &["1 enter z1 @60 v2"]);
+    check(&[shop()], &[at(10, 900.0), change(here), at(60, 900.0)], &["1 enter z1 @60 v2"]);
 }
 
 #[test]
@@ -306,9 +263,36 @@ fn an_older_version_that_comes_late_changes_nothing() {
     let newer = edited(&shop(), 50, |z| z.name = "new".into());
     check(
         &[shop()],
-        &[Event::Zone(newer), at(60, 0.0), Event::Zone(with(shop(), |z| z.active = false))],
+        &[change(newer), at(60, 0.0), change(with(shop(), |z| z.active = false))],
         &["1 enter z1 @60 v2 initial"],
     );
+}
+
+/// The index may be ahead of the changes that are still to be applied to members.
+#[test]
+fn a_change_older_than_the_version_that_was_entered_changes_nothing() {
+    let removed = edited(&shop(), 50, |z| z.deleted = true);
+    let moved = edited(&shop(), 50, |z| z.shape = circle(900.0, 100.0));
+    for older in [removed, moved] {
+        let newer = edited(&older, 60, |z| (z.deleted, z.shape) = (false, circle(0.0, 100.0)));
+        let mut engine = Engine::default();
+        assert_eq!(run(&mut engine, &[change(newer), at(70, 0.0)]), ["1 enter z1 @70 v3 initial"]);
+        let mut out = Vec::new();
+        let device = engine.devices.values_mut().next().unwrap();
+        device.on_zone_change(&ZoneChange::to(&older), &mut out);
+        assert_eq!(out, []);
+    }
+}
+
+/// Compaction's last word on a deleted zone has no version.
+#[test]
+fn a_zone_that_vanished_is_left_at_the_last_fix() {
+    let mut engine = Engine::default();
+    run(&mut engine, &[change(shop()), at(70, 0.0)]);
+    let mut out = Vec::new();
+    let device = engine.devices.values_mut().next().unwrap();
+    device.on_zone_change(&ZoneChange::vanished(TENANT, shop().id), &mut out);
+    assert_eq!(out.iter().map(line).collect::<Vec<_>>(), ["2 exit z1 @70 v1 zone_removed after 0"]);
 }
 
 #[test]
@@ -427,7 +411,7 @@ fn a_dwell_never_comes_with_its_enter() {
 fn another_tenants_zones_are_not_met() {
     let theirs = with(shop(), |z| z.tenant = geopush_model::TenantId(uuid::Uuid::from_u128(8)));
     let mut engine = Engine::default();
-    assert_eq!(run(&mut engine, &[Event::Zone(theirs), at(0, 0.0)]), [""; 0]);
+    assert_eq!(run(&mut engine, &[change(theirs), at(0, 0.0)]), [""; 0]);
 }
 
 #[test]

@@ -133,3 +133,128 @@ impl Replay {
         state
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use geopush_geometry::Position;
+    use geopush_model::{DeviceEntry, Fix, UnixMillis, ZoneId};
+
+    use super::*;
+
+    fn key() -> DeviceKey {
+        DeviceKey::parse(b"00000000-0000-0000-0000-000000000007/d").unwrap()
+    }
+
+    fn fix(time: i64) -> Fix {
+        Fix::at(Position::new(0.0, 0.0).unwrap(), UnixMillis(time))
+    }
+
+    fn entry(seq: u64, last_fix: i64) -> DeviceEntry {
+        Device { seq, ..Device::new(key(), fix(last_fix), UnixMillis(0)) }.to_bucket_entry()
+    }
+
+    fn in_a_zone(entry: DeviceEntry) -> DeviceEntry {
+        let stay = Membership {
+            zone: ZoneId::of_external(entry.tenant, "shop"),
+            zone_external_id: None,
+            since: UnixMillis(0),
+            dwelled: true,
+            zone_version: 1,
+        };
+        DeviceEntry { memberships: vec![stay], ..entry }
+    }
+
+    fn ping(received_at: i64, kind: PingKind) -> Ping {
+        let DeviceKey { tenant, device } = key();
+        Ping { tenant, device, received_at: UnixMillis(received_at), kind }
+    }
+
+    fn changelog(own: Option<(DeviceEntry, Offset)>, bucket: Option<(DeviceEntry, Offset)>) -> Changelog {
+        let mut changelog = Changelog::default();
+        let mut take = |key: &[u8], state: Option<(DeviceEntry, Offset)>| {
+            if let Some((entry, as_of)) = state {
+                let state = DeviceState { devices: vec![entry], as_of };
+                changelog.take(key, Some(&state.encode())).unwrap();
+            }
+        };
+        take(&key().to_bytes(), own);
+        take(format!("#{}", bucket_of(&key())).as_bytes(), bucket);
+        changelog
+    }
+
+    fn restored(changelog: Changelog, pings: &[(Offset, Ping)]) -> Option<Device> {
+        let mut replay = changelog.end(Rules::default());
+        for (offset, ping) in pings {
+            replay.take(*offset, ping);
+        }
+        replay.devices.remove(&key()).map(|known| known.device)
+    }
+
+    #[test]
+    fn a_newer_bucket_tells_the_last_fix_and_the_own_record_the_stays() {
+        let device =
+            restored(changelog(Some((in_a_zone(entry(3, 10)), 5)), Some((entry(3, 20), 9))), &[]).unwrap();
+        assert_eq!((device.seq, device.last_fix.time, device.memberships.len()), (3, UnixMillis(20), 1));
+    }
+
+    #[test]
+    fn an_older_bucket_tells_nothing_that_the_own_record_does_not() {
+        let device =
+            restored(changelog(Some((in_a_zone(entry(3, 20)), 9)), Some((entry(1, 10), 5))), &[]).unwrap();
+        assert_eq!((device.seq, device.last_fix.time, device.memberships.len()), (3, UnixMillis(20), 1));
+    }
+
+    /// A timer's exit moves no position, so it may be as of the same one as a bucket's record before it.
+    #[test]
+    fn as_of_the_same_position_the_own_record_is_the_later_one() {
+        let device = restored(changelog(Some((entry(4, 10), 5)), Some((entry(3, 10), 5))), &[]).unwrap();
+        assert_eq!(device.seq, 4);
+    }
+
+    #[test]
+    fn a_device_in_a_bucket_alone_is_known() {
+        let device = restored(changelog(None, Some((entry(0, 10), 5))), &[]).unwrap();
+        assert_eq!(
+            (device.seq, device.last_fix.time, device.incarnation),
+            (0, UnixMillis(10), UnixMillis(0))
+        );
+    }
+
+    #[test]
+    fn pings_are_replayed_from_where_the_records_end() {
+        let fixes = |time| ping(1, PingKind::Fixes(vec![fix(time)]));
+        let known = changelog(None, Some((entry(0, 10), 5)));
+        let device = restored(known, &[(4, fixes(99)), (5, fixes(20)), (6, fixes(15))]).unwrap();
+        assert_eq!(device.last_fix.time, UnixMillis(20));
+        assert_eq!(device.last_received, UnixMillis(1));
+        let device = restored(Changelog::default(), &[(5, ping(7, PingKind::Fixes(vec![fix(20)])))]).unwrap();
+        assert_eq!((device.incarnation, device.seq), (UnixMillis(7), 0));
+    }
+
+    #[test]
+    fn a_forgotten_device_is_not_remembered_from_a_bucket() {
+        let bucket = || changelog(None, Some((entry(3, 10), 5)));
+        assert_eq!(restored(bucket(), &[(6, ping(1, PingKind::Forget))]), None);
+        let again = ping(9, PingKind::Fixes(vec![fix(2)]));
+        let device = restored(bucket(), &[(6, ping(1, PingKind::Forget)), (7, again)]).unwrap();
+        assert_eq!((device.incarnation, device.seq, device.last_fix.time), (UnixMillis(9), 0, UnixMillis(2)));
+    }
+
+    #[test]
+    fn a_bucket_stays_unwritten_from_the_first_ping_that_it_lacks() {
+        let mut replay = changelog(None, Some((entry(0, 10), 5))).end(Rules::default());
+        for offset in [3, 7, 8] {
+            replay.take(offset, &ping(1, PingKind::Fixes(vec![fix(20)])));
+        }
+        let state = replay.end(0);
+        assert_eq!(state.replay_from(9), 7);
+    }
+
+    #[test]
+    fn a_key_of_no_bucket_and_no_device_is_refused() {
+        for key in ["#256", "#-1", "#", "device"] {
+            assert!(Changelog::default().take(key.as_bytes(), None).is_err(), "{key}");
+        }
+        assert!(Changelog::default().take(b"#1", Some(b"no state")).is_err());
+    }
+}

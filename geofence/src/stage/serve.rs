@@ -62,7 +62,7 @@ pub(super) struct Geofence {
 #[async_trait]
 impl Stage for Geofence {
     fn group(&self) -> &'static str {
-        "geopush-geofence"
+        "geofence"
     }
 
     fn inputs(&self) -> &'static [Topic] {
