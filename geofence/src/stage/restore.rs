@@ -54,7 +54,7 @@ pub(super) async fn restore(slice: &Slice, rules: Rules) -> Result<(SliceState, 
         slice = partition,
         devices,
         members,
-        replayed = position - note.replay_from,
+        replayed = position.saturating_sub(note.replay_from),
         ?took,
         "restored"
     );
