@@ -72,7 +72,8 @@ fn nines(percent: f64) -> f64 {
 
 fn draw_latencies(area: &Area<'_>, title: &str, stages: &[&Latency]) -> Drawn {
     let most = stages.iter().map(|stage| stage.max_us).max().unwrap_or(1) as f64 / 1e3;
-    let least = stages.iter().map(|stage| stage.min_us.max(1)).min().unwrap_or(1) as f64 / 1e3;
+    // The few that are far shorter than most would take up half of a logarithmic axis.
+    let least = stages.iter().map(|stage| stage.p50_us.max(20)).min().unwrap_or(20) as f64 / 20e3;
     // The last value is at 100 %, which is infinitely many nines: it is drawn at one value's share of all.
     let largest = stages.iter().map(|stage| stage.count).max().unwrap_or(1) as f64;
     let end = largest.log10().max(1.0);
@@ -81,9 +82,10 @@ fn draw_latencies(area: &Area<'_>, title: &str, stages: &[&Latency]) -> Drawn {
         .margin(12)
         .x_label_area_size(44)
         .y_label_area_size(70)
-        .build_cartesian_2d(0.0..end, (least * 0.9..most * 1.1).log_scale())?;
+        .build_cartesian_2d(0.0..end, (least..most * 1.1).log_scale())?;
     chart
         .configure_mesh()
+        .max_light_lines(1)
         .x_desc("percentile")
         .y_desc("latency, ms (logarithmic)")
         .x_labels(end.ceil() as usize + 1)
@@ -92,7 +94,10 @@ fn draw_latencies(area: &Area<'_>, title: &str, stages: &[&Latency]) -> Drawn {
         .draw()?;
     for (stage, colour) in stages.iter().zip(COLOURS.iter().cycle()) {
         let own_end = (stage.count as f64).log10().max(0.0);
-        let points = stage.curve.iter().map(|(percent, us)| (nines(*percent).min(own_end), *us as f64 / 1e3));
+        let points = stage
+            .curve
+            .iter()
+            .map(|(percent, us)| (nines(*percent).min(own_end), (*us as f64 / 1e3).max(least)));
         chart
             .draw_series(LineSeries::new(points, colour.stroke_width(2)))?
             .label(stage.stage.as_str())
@@ -100,7 +105,7 @@ fn draw_latencies(area: &Area<'_>, title: &str, stages: &[&Latency]) -> Drawn {
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(SeriesLabelPosition::LowerRight)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.3))
         .draw()?;
@@ -126,6 +131,7 @@ fn draw_series(area: &Area<'_>, all: &[Series]) -> Drawn {
         .build_cartesian_2d(0.0..end, 0.0..most * 1.1)?;
     chart
         .configure_mesh()
+        .max_light_lines(1)
         .x_desc("seconds")
         .y_desc(units.join(", "))
         .x_label_formatter(&|s| format!("{s}"))
@@ -141,7 +147,7 @@ fn draw_series(area: &Area<'_>, all: &[Series]) -> Drawn {
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
+        .position(SeriesLabelPosition::MiddleRight)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.3))
         .draw()?;
