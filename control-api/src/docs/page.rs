@@ -124,8 +124,11 @@ fn schema_name(schema: &Value) -> String {
     }
 }
 
+/// A text, what stands between its backticks as code.
 fn text(value: &Value) -> String {
-    escape(value.as_str().unwrap_or_default())
+    let escaped = escape(value.as_str().unwrap_or_default());
+    let parts = escaped.split('`').enumerate();
+    parts.map(|(i, part)| if i % 2 == 1 { format!("<code>{part}</code>") } else { part.to_owned() }).collect()
 }
 
 fn members_of(value: &Value) -> Vec<&Value> {
