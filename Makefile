@@ -15,6 +15,7 @@ test: ## Everything that needs no more than Rust, gcc and make
 test-all: test ## And what needs Python: the providers' official clients, an outside judge, the README's tour
 	tests/official-clients/run.sh $(BIN)
 	tests/outside-judge/run.sh $(BIN)
+	tests/contracts/run.sh $(BIN)
 	tests/tour.sh $(BIN)
 
 lint:

@@ -146,7 +146,8 @@ impl House {
         until("it ends when it is asked to", || process.0.try_wait().expect("a child"))
     }
 
-    fn base(&self, listener: &str) -> String {
+    /// The URL of `ingest`, `api` or `admin`.
+    pub fn base(&self, listener: &str) -> String {
         let addresses = self.addresses.as_ref().expect("it was started");
         format!("http://{}", addresses[listener].as_str().expect("an address"))
     }

@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod house;
+pub mod scene;
 pub mod world;
 
 use std::time::{Duration, Instant};
