@@ -8,8 +8,9 @@ use crate::{Received, Record, Topic};
 
 /// What goes to [`Topic::Rejected`] for a record that a stage can't decode: keyed by its topic's name, the value is
 /// JSON `{"reason","topic","partition","offset","appended_at_ms","key","value"}`, key and value in base64 (the value
-/// null for a tombstone). The record's trace goes along.
+/// null for a tombstone). The record's trace goes along. Making it counts it.
 pub fn rejected(topic: Topic, partition: u32, received: &Received, reason: &str) -> Record {
+    metrics::counter!("geopush_log_rejected_records_total", "topic" => topic.name()).increment(1);
     let value = json!({
         "reason": reason,
         "topic": topic.name(),
