@@ -12,7 +12,8 @@ demo: ## The whole system in one process, with simulated phones and stand-ins fo
 test: ## Everything that needs no more than Rust, gcc and make
 	cargo test --workspace --locked
 
-test-all: test ## And what needs Python: the providers' official clients, an outside judge, the README's tour
+test-all: test ## And what needs promtool and Python: alerts, the providers' clients, an outside judge, the tour
+	deploy/prometheus/check.sh
 	tests/official-clients/run.sh $(BIN)
 	tests/outside-judge/run.sh $(BIN)
 	tests/contracts/run.sh $(BIN)
