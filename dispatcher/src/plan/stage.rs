@@ -298,6 +298,8 @@ impl Outputs {
         let record = match decision {
             Decision::Push(push) => {
                 self.count("push");
+                let trace_id = trace.map(tracing::field::display);
+                tracing::debug!(trace_id, push = %push.id, source = %push.origin.source.id(), "a push was decided on");
                 if let Some(received_at) = push.received_at {
                     let ms = push.created_at.since_ms(received_at).max(0);
                     metrics::histogram!("geopush_dispatcher_plan_received_to_decided_seconds")
@@ -306,7 +308,10 @@ impl Outputs {
                 Record::new(Topic::Pushes, push.key().to_bytes(), push.encode())
             }
             Decision::Suppressed(delivery) => {
-                self.count(delivery.reason.map_or("suppressed", |reason| reason.as_str()));
+                let reason = delivery.reason.map_or("suppressed", |reason| reason.as_str());
+                self.count(reason);
+                let trace_id = trace.map(tracing::field::display);
+                tracing::debug!(trace_id, push = %delivery.push, reason, "a push was suppressed");
                 Record::new(Topic::Deliveries, delivery.key().to_bytes(), delivery.encode())
             }
         };
