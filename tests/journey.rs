@@ -215,3 +215,53 @@ fn a_send_adds_up_at_every_look() {
     });
     assert_eq!(again["outcome"], "suppressed");
 }
+
+#[test]
+fn what_was_answered_is_seen_by_every_later_ping() {
+    let world = World::start();
+    let began = now_ms() - 600_000;
+    world.phone("anna");
+    world.ping("anna", OUTSIDE, began);
+    let (mut expected, mut pushes) = (Vec::new(), 0);
+    for round in 1..=15 {
+        let at = began + round * 10_000;
+        let zone = world.circle(&json!({}));
+        let campaign = world.campaign("enter", &zone, &json!({}));
+        world.ping("anna", INSIDE, at);
+        pushes += 1;
+        // What is under way may go either way.
+        until("the push arrives", || (world.sandbox.sent().len() == pushes).then_some(()));
+        expected.push((zone.clone(), "enter"));
+        let path = format!("/v1/campaigns/{campaign}/pause");
+        world.api.expect(200, "POST", &path, None);
+        world.ping("anna", OUTSIDE, at + 1_000);
+        expected.push((zone.clone(), "exit"));
+        // The campaign is paused, so this visit is no push; then the zone is gone, so the next is none at all.
+        world.ping("anna", INSIDE, at + 2_000);
+        world.ping("anna", OUTSIDE, at + 3_000);
+        expected.extend([(zone.clone(), "enter"), (zone.clone(), "exit")]);
+        world.transitions("anna", expected.len());
+        let path = format!("/v1/zones/{zone}");
+        let etag = world.api.call("GET", &path, &[], None).expect("an answer").etag.expect("an ETag");
+        let deleted = world.api.call("DELETE", &path, &[("if-match", &etag)], None).expect("an answer");
+        assert_eq!(deleted.status, 204);
+        world.ping("anna", INSIDE, at + 4_000);
+        world.ping("anna", OUTSIDE, at + 5_000);
+    }
+    let rows = world.transitions("anna", expected.len());
+    let told: Vec<(String, &str)> = rows
+        .iter()
+        .map(|row| {
+            (row["zone_id"].as_str().expect("an id").to_owned(), row["kind"].as_str().expect("a kind"))
+        })
+        .collect();
+    assert_eq!(told, expected);
+    let rows = until("every visit's row", || {
+        Some(world.api.rows("/v1/devices/anna/deliveries")).filter(|rows| rows.len() >= pushes)
+    });
+    assert_eq!(
+        (rows.len(), world.sandbox.sent().len()),
+        (pushes, pushes),
+        "a paused campaign pushes nothing"
+    );
+}

@@ -2,6 +2,8 @@
 
 import json
 
+from deployment import until
+
 CIRCLE = {"type": "circle", "center": [2.17, 41.38], "radius_m": 100}
 
 
@@ -191,6 +193,12 @@ def imports(claims, api):
     claims.that("what was exported is imported unchanged", (report["created"], report["updated"], report["failed"]) == (0, 0, []), report)
     answer = claims.status("an import under way", api.call("POST", "/v1/zones/import?async=true", collection), 202)
     claims.that("it gives a job", any("job" in name or name == "id" for name in answer.json()), answer.text)
+    circle = {"type": "Point", "coordinates": [3, 41]}
+    large = [feature(circle, external_id=f"large-{i}", name="x", radius_m=50) for i in range(10_001)]
+    answer = api.call("POST", "/v1/zones/import", {"type": "FeatureCollection", "features": large})
+    claims.status("an import of more than 10,000", answer, 202)
+    until("all of them are there", lambda: api.call("GET", "/v1/zones?limit=1").ok and sum(
+        (row["external_id"] or "").startswith("large-") for row in api.pages("/v1/zones")) == 10_001, 120)
     claims.status("no FeatureCollection", api.call("POST", "/v1/zones/import", {"type": "Feature"}), 422)
 
 

@@ -29,6 +29,11 @@ def main():
             part.tried(claims, system, keys, other)
         system.process.terminate()
         claims.that("SIGTERM ends it in order", system.process.wait(60) == 0, system.process.returncode)
+        # A tenant must not aim the sender unless its operator says so.
+        system.run(allow_provider_urls=False)
+        aimed = system.api(keys["secret_key"]).call("PUT", "/v1/apps/aimed", system.app())
+        claims.refused_at("an address of the tenant's own", aimed, "/apns/base_url")
+        claims.refused_at("an address of the tenant's own", aimed, "/fcm/base_url")
     for broken in claims.broken:
         print(f"BROKEN {broken}")
     print(f"{claims.held} claims hold, {len(claims.broken)} are broken")

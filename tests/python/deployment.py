@@ -114,14 +114,14 @@ class Deployment:
             raise Failed(f"tenant create: {made.stderr}")
         return json.loads(made.stdout)
 
-    def run(self):
+    def run(self, allow_provider_urls=True):
         """Starts the system and waits until it is ready."""
         addresses = self.data / "addresses.json"
         addresses.unlink(missing_ok=True)
         # Free ports the first time, and the same ones after that: phones come back to where they were.
         ports = self.addresses or dict.fromkeys(("ingest", "api", "admin"), "127.0.0.1:0")
         listen = [word for name, address in ports.items() for word in (f"--{name}-addr", address)]
-        trust = ["--provider-ca", self.out / "ca.pem", "--allow-provider-urls"]
+        trust = ["--provider-ca", self.out / "ca.pem"] + ["--allow-provider-urls"] * allow_provider_urls
         self.process = self._start("run", "run", "--role", "all", "--data-dir", self.data, *listen, *trust)
 
         def ready():
