@@ -13,6 +13,8 @@ import requests
 
 # Nothing here waits longer than this for anything.
 PATIENCE_S = 60
+# The variables of whoever runs the tests would configure the binary.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("GEOPUSH_")}
 RETRIED = {429, 500, 502, 503, 504}
 
 
@@ -102,13 +104,13 @@ class Deployment:
 
     def _start(self, log, *args):
         with open(self.dir / f"{log}.log", "a") as out:
-            return subprocess.Popen([self.binary, *map(str, args)], stdout=out, stderr=out)
+            return subprocess.Popen([self.binary, *map(str, args)], stdout=out, stderr=out, env=ENVIRONMENT)
 
     def tenant(self, name):
         """Makes a tenant; nothing may run on the directory meanwhile."""
         made = subprocess.run(
             [self.binary, "tenant", "create", name, "--data-dir", str(self.data)],
-            capture_output=True, text=True, timeout=PATIENCE_S,
+            capture_output=True, text=True, timeout=PATIENCE_S, env=ENVIRONMENT,
         )
         if made.returncode:
             raise Failed(f"tenant create: {made.stderr}")

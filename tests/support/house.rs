@@ -36,8 +36,7 @@ pub struct Sandbox {
 impl Sandbox {
     pub fn start() -> Self {
         let dir = TempDir::new().expect("a directory");
-        let child =
-            spawn(Command::new(BINARY).arg("sandbox").arg("--out").arg(dir.path()), &dir.path().join("log"));
+        let child = spawn(geopush().arg("sandbox").arg("--out").arg(dir.path()), &dir.path().join("log"));
         let mut process = Guarded(child);
         let listing = dir.path().join("sandbox.json");
         let known = until("the sandbox starts", || {
@@ -95,7 +94,7 @@ impl House {
     /// Makes a tenant; nothing may run on the directory meanwhile.
     pub fn tenant(&self, name: &str) -> Keys {
         assert!(self.process.is_none(), "tenants are made while nothing runs");
-        let out = Command::new(BINARY)
+        let out = geopush()
             .args(["tenant", "create", name, "--data-dir"])
             .arg(self.data())
             .output()
@@ -110,7 +109,7 @@ impl House {
     pub fn start(&mut self) {
         let listing = self.data().join("addresses.json");
         let _ = fs::remove_file(&listing);
-        let mut command = Command::new(BINARY);
+        let mut command = geopush();
         command.args(["run", "--allow-provider-urls", "--data-dir"]).arg(self.data());
         command.arg("--provider-ca").arg(&self.ca);
         for name in LISTENERS {
@@ -182,6 +181,15 @@ impl Drop for House {
             eprintln!("the end of the system's log:\n{}", self.log_tail());
         }
     }
+}
+
+/// The binary, without the variables of whoever runs the tests: they would configure it.
+fn geopush() -> Command {
+    let mut command = Command::new(BINARY);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GEOPUSH_")) {
+        command.env_remove(name);
+    }
+    command
 }
 
 fn spawn(command: &mut Command, log: &Path) -> Child {
