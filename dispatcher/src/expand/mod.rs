@@ -134,6 +134,9 @@ impl Stage for ExpandStage {
                 metrics::counter!("geopush_dispatcher_expand_requests_total").increment(requested);
                 metrics::histogram!("geopush_dispatcher_expand_page_seconds")
                     .record(begun.elapsed().as_secs_f64());
+                if slice.is_asked_back() {
+                    return Ok(());
+                }
             }
         }
         Ok(())

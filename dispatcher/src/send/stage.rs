@@ -1,5 +1,6 @@
 //! The stage: pushes come from the log, ends go to the deliveries, and the position follows.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,7 @@ impl Stage for SendStage {
         let mut hand = self.restore(&slice).await?;
         let mut commits = tokio::time::interval(self.config.commit_every);
         commits.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut asked_back = pin!(slice.asked_back());
         loop {
             let wants_more = hand.progress.in_hand() < self.config.in_hand;
             tokio::select! {
@@ -65,6 +67,8 @@ impl Stage for SendStage {
                     Some(batch) => hand.take(batch, slice.log(), &self.lanes, &self.clock).await?,
                     None => break,
                 },
+                // A full hand must not hold the slice back: what it waits for may take hours.
+                () = &mut asked_back => break,
                 event = hand.event() => hand.apply(event)?,
                 _ = commits.tick() => hand.commit(&mut slice).await?,
             }

@@ -124,3 +124,19 @@ async fn more_pushes_than_a_slice_may_have_in_hand_all_go_out() {
     world.ends(&pushes).await;
     assert_eq!(world.sandbox.sent_count(), 300);
 }
+
+#[tokio::test]
+async fn a_slice_with_its_hands_full_is_given_back_at_once() {
+    let mut world = World::asleep().await;
+    world.config.slices.in_hand = 1;
+    let push = world.push(Provider::Fcm, "a-phone");
+    world.fault(json!({ "provider": "fcm", "status": 503, "retry_after_s": 600 })).await;
+    world.publish(std::slice::from_ref(&push)).await;
+    world.send();
+    world.faults_met().await;
+    let began = Instant::now();
+    world.shut_down().await;
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    world.send();
+    assert_eq!(world.ends(&[push]).await[0].outcome, Outcome::Accepted);
+}

@@ -68,6 +68,17 @@ impl Slice {
         Some(batch)
     }
 
+    /// Returns once the slice is asked back or the process shuts down: for a stage that does not always wait for
+    /// [`Slice::next`], which says the same.
+    pub fn asked_back(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.closing.clone().cancelled_owned()
+    }
+
+    /// Whether [`Slice::asked_back`] would return at once: for a stage whose batches take long.
+    pub fn is_asked_back(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
     /// Whether every record that the log has for this slice has been handed out by [`Slice::next`].
     ///
     /// # Errors
