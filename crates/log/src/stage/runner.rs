@@ -117,6 +117,10 @@ impl<'a> Runner<'a> {
             closing: closing.clone(),
             progress: Arc::clone(&progress),
         };
+        // A batch of the lease before may have paused an input after the group had forgotten that lease's pauses.
+        for input in 0..self.stage.inputs().len() {
+            self.group.pause(number, input, false);
+        }
         let pause = self.backoffs.get(&number).and_then(Backoff::pause);
         let task = self.tasks.spawn(run_slice(Arc::clone(self.stage), slice, pause));
         self.owned.insert(number, Arc::clone(&progress));
@@ -266,4 +270,95 @@ async fn run_slice(stage: Arc<dyn Stage>, slice: Slice, pause: Option<Duration>)
             "its task panicked; the message stands above; please report it".to_owned(),
         ))
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use bytes::Bytes;
+    use futures::future::BoxFuture;
+    use geopush_embedded::Database;
+
+    use super::*;
+    use crate::{Commit, EmbeddedLog, Lost, Received, Topic};
+
+    /// A group whose events the test makes up, and that remembers what is paused.
+    #[derive(Clone, Default)]
+    struct Scripted {
+        paused: Arc<Mutex<BTreeSet<(u32, usize)>>>,
+    }
+
+    #[async_trait]
+    impl Group for Scripted {
+        async fn next(&mut self) -> Result<Event, LogError> {
+            std::future::pending().await
+        }
+
+        fn committer(&self) -> Arc<dyn Committer> {
+            Arc::new(self.clone())
+        }
+
+        fn pause(&mut self, slice: u32, input: usize, paused: bool) {
+            let mut all = self.paused.lock().unwrap();
+            if paused {
+                all.insert((slice, input))
+            } else {
+                all.remove(&(slice, input))
+            };
+        }
+
+        fn closed(&mut self, _slice: u32) {}
+
+        fn reset(&mut self, _slice: u32) {}
+
+        async fn leave(self: Box<Self>) {}
+    }
+
+    impl Committer for Scripted {
+        fn commit(&self, _commit: Commit) -> BoxFuture<'static, Result<(), Lost>> {
+            std::future::pending().boxed()
+        }
+    }
+
+    /// Takes no batch.
+    struct Idle;
+
+    #[async_trait]
+    impl Stage for Idle {
+        fn group(&self) -> &'static str {
+            "idle"
+        }
+
+        fn inputs(&self) -> &'static [Topic] {
+            &[Topic::Pings]
+        }
+
+        async fn run(&self, _slice: Slice) -> Result<(), StageError> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pause_of_an_old_lease_does_not_outlive_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let log: SharedLog =
+            Arc::new(EmbeddedLog::open(Database::open(dir.path()).unwrap(), 1).await.unwrap());
+        let stage: Arc<dyn Stage> = Arc::new(Idle);
+        let group = Scripted::default();
+        let mut runner = Runner::new(&log, &stage, Box::new(group.clone()));
+        let given =
+            |lease| Event::Given(vec![Given { slice: 0, positions: vec![0], note: String::new(), lease }]);
+        let record = Received { offset: 0, appended_at_ms: 0, key: Bytes::new(), value: None, trace: None };
+        let batch = Batch { input: 0, records: vec![record; 10_000], next: 0 };
+
+        runner.handle(given(1));
+        runner.handle(Event::Batch { slice: 0, lease: 1, batch });
+        assert_eq!(*group.paused.lock().unwrap(), BTreeSet::from([(0, 0)]), "it is more than is buffered");
+        runner.handle(Event::Taken(vec![0]));
+        runner.handle(given(2));
+        assert!(group.paused.lock().unwrap().is_empty(), "nothing of the new lease is buffered");
+    }
 }
