@@ -284,6 +284,17 @@ fn a_change_older_than_the_version_that_was_entered_changes_nothing() {
     }
 }
 
+/// So may a restart's: it applies again what no commit has said to be applied.
+#[test]
+fn the_version_that_was_entered_is_no_change() {
+    let mut engine = Engine::default();
+    run(&mut engine, &[change(shop()), at(70, 0.0), vague(80, 900.0, 500.0)]);
+    let mut out = Vec::new();
+    let device = engine.devices.values_mut().next().unwrap();
+    device.on_zone_change(&ZoneChange::to(&shop()), &mut out);
+    assert_eq!(out, []);
+}
+
 /// Compaction's last word on a deleted zone has no version.
 #[test]
 fn a_zone_that_vanished_is_left_at_the_last_fix() {

@@ -85,8 +85,8 @@ impl Device {
     pub fn on_zone_change(&mut self, change: &ZoneChange, out: &mut Vec<Transition>) {
         let Ok(i) = self.find(change.zone) else { return };
         let entered_by = self.memberships[i].zone_version;
-        // Entered by a newer version than this one: the change was there already.
-        if change.version.is_some_and(|version| version < entered_by) {
+        // Entered by this version or a newer one: the change was there already.
+        if change.version.is_some_and(|version| version <= entered_by) {
             return;
         }
         let reason = match &change.now {

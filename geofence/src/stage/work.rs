@@ -65,6 +65,8 @@ impl<'a> Work<'a> {
     /// Takes batches, zone changes and silences until the slice is asked back.
     pub(super) async fn run(mut self) -> Result<(), StageError> {
         let mut zones_changed = self.stage.feed.watch();
+        // Something may have come since the restore looked.
+        zones_changed.mark_changed();
         let mut ticks = tokio::time::interval(TICK.min(self.flush.step));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
