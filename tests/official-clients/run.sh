@@ -26,7 +26,9 @@ if ! cmp -s "$here/requirements.txt" "$work/venv/requirements.txt"; then
     cp "$here/requirements.txt" "$work/venv/requirements.txt"
 fi
 
-if command -v npm >/dev/null && ! cmp -s "$here/package.json" "$work/node/package.json"; then
+command -v npm >/dev/null || { echo "Node's clients need npm: install Node.js 20 or later" >&2; exit 1; }
+command -v python3 >/dev/null || { echo "Python's clients need python3 (with venv): install Python 3.11 or later" >&2; exit 1; }
+if ! cmp -s "$here/package.json" "$work/node/package.json"; then
     rm -rf "$work/node"
     mkdir -p "$work/node"
     cp "$here/package.json" "$work/node/"
@@ -67,10 +69,6 @@ run() {
 
 run "firebase-admin (Python)" "$work/venv/bin/python" "$here/firebase_admin_client.py"
 run "aioapns (Python)" "$work/venv/bin/python" "$here/aioapns_client.py"
-if ! command -v npm >/dev/null; then
-    echo "== Node's clients did NOT run: npm is not installed"
-    exit 0
-fi
 export NODE_PATH=$work/node/node_modules
 run "@parse/node-apn (Node)" node "$here/node_clients.js" node-apn
 run "firebase-admin (Node)" node "$here/node_clients.js" firebase-admin

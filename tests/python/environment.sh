@@ -3,6 +3,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
 venv=$target/python-tests
 
+command -v python3 >/dev/null || { echo "this needs python3 (with venv): install Python 3.11 or later" >&2; exit 1; }
 if ! cmp -s "$root/tests/python/requirements.txt" "$venv/requirements.txt"; then
     rm -rf "$venv"
     python3 -m venv "$venv"
