@@ -18,6 +18,8 @@ if [ -z "$bin" ]; then
     bin=$target/debug/examples/sandbox
 fi
 
+command -v npm >/dev/null || { echo "Node's clients need npm: install Node.js 20 or later" >&2; exit 1; }
+command -v python3 >/dev/null || { echo "Python's clients need python3 (with venv): install Python 3.11 or later" >&2; exit 1; }
 mkdir -p "$work"
 if ! cmp -s "$here/requirements.txt" "$work/venv/requirements.txt"; then
     rm -rf "$work/venv"
@@ -26,8 +28,6 @@ if ! cmp -s "$here/requirements.txt" "$work/venv/requirements.txt"; then
     cp "$here/requirements.txt" "$work/venv/requirements.txt"
 fi
 
-command -v npm >/dev/null || { echo "Node's clients need npm: install Node.js 20 or later" >&2; exit 1; }
-command -v python3 >/dev/null || { echo "Python's clients need python3 (with venv): install Python 3.11 or later" >&2; exit 1; }
 if ! cmp -s "$here/package.json" "$work/node/package.json"; then
     rm -rf "$work/node"
     mkdir -p "$work/node"
