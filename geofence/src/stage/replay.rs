@@ -1,18 +1,19 @@
 //! A slice's state from its changelog and the pings that the changelog does not cover.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use geopush_log::Offset;
 use geopush_model::{DeviceKey, DeviceState, Membership, Ping, PingKind, Wire, WireError};
 
-use super::state::{SliceState, bucket_of};
+use super::state::{SliceState, bucket_of, part_of};
 use crate::engine::{Device, Rules};
 
 /// The changelog, as far as it was read: only a key's last record counts.
 #[derive(Default)]
 pub(super) struct Changelog {
     own: HashMap<DeviceKey, DeviceState>,
-    buckets: BTreeMap<u32, DeviceState>,
+    /// By bucket and part.
+    buckets: BTreeMap<(u32, u32), DeviceState>,
 }
 
 /// A record of the changelog that can't be read.
@@ -30,12 +31,11 @@ impl Changelog {
     /// Takes a record, in order; `None` removes its key.
     pub(super) fn take(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), UnreadableState> {
         let state = value.map(DeviceState::decode).transpose()?;
-        if let Some(number) = key.strip_prefix(b"#") {
-            let number = std::str::from_utf8(number).ok().and_then(|text| text.parse().ok());
-            let number = number.filter(|number| *number < SliceState::BUCKETS).ok_or(UnreadableState::Key)?;
+        if let Some(part) = key.strip_prefix(b"#") {
+            let part = std::str::from_utf8(part).ok().and_then(part_of).ok_or(UnreadableState::Key)?;
             match state {
-                Some(state) => self.buckets.insert(number, state),
-                None => self.buckets.remove(&number),
+                Some(state) => self.buckets.insert(part, state),
+                None => self.buckets.remove(&part),
             };
         } else {
             let key = DeviceKey::parse(key).ok_or(UnreadableState::Key)?;
@@ -50,7 +50,7 @@ impl Changelog {
     /// The end of the changelog: what follows are pings.
     pub(super) fn end(self, rules: Rules) -> Replay {
         let mut replay =
-            Replay { rules, devices: HashMap::new(), written: BTreeSet::new(), unwritten: BTreeMap::new() };
+            Replay { rules, devices: HashMap::new(), parts: BTreeMap::new(), unwritten: BTreeMap::new() };
         let mut memberships: HashMap<DeviceKey, Vec<Membership>> = HashMap::new();
         for (key, state) in self.own {
             for mut entry in state.devices {
@@ -60,8 +60,9 @@ impl Changelog {
                 replay.devices.insert(key.clone(), Known { device, as_of: state.as_of, has_record: true });
             }
         }
-        for (number, state) in self.buckets {
-            replay.written.insert(number);
+        for ((number, part), state) in self.buckets {
+            // In order, so that the last one counts.
+            replay.parts.insert(number, part + 1);
             for entry in state.devices {
                 let key = DeviceKey { tenant: entry.tenant, device: entry.device.clone() };
                 // As of the same position, the own record is the later one.
@@ -82,8 +83,8 @@ impl Changelog {
 pub(super) struct Replay {
     rules: Rules,
     devices: HashMap<DeviceKey, Known>,
-    /// The buckets that have a record.
-    written: BTreeSet<u32>,
+    /// How many records the buckets have.
+    parts: BTreeMap<u32, u32>,
     /// The first ping that a bucket's record does not cover.
     unwritten: BTreeMap<usize, Offset>,
 }
@@ -128,7 +129,8 @@ impl Replay {
         }
         for number in 0..SliceState::BUCKETS {
             let unwritten = self.unwritten.get(&(number as usize)).copied();
-            state.put_bucket(number, self.written.contains(&number), unwritten);
+            let parts = self.parts.get(&number).copied().unwrap_or_default();
+            state.put_bucket(number, parts, unwritten);
         }
         state
     }
@@ -139,6 +141,7 @@ mod tests {
     use geopush_geometry::Position;
     use geopush_model::{DeviceEntry, Fix, UnixMillis, ZoneId};
 
+    use super::super::effects::Effects;
     use super::*;
 
     fn key() -> DeviceKey {
@@ -251,8 +254,47 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_of_more_devices_than_a_record_holds_comes_back_whole() {
+        let number = bucket_of(&key());
+        let long = "x".repeat(110);
+        let names = (0..).map(|n| format!("{long}{n}")).filter(|name| {
+            let device = geopush_model::DeviceId::new(name).unwrap();
+            bucket_of(&DeviceKey { device, ..key() }) == number
+        });
+        let names: Vec<String> = names.take(4_000).collect();
+        let fixed = |name: &String, time| Ping {
+            device: geopush_model::DeviceId::new(name).unwrap(),
+            ..ping(1, PingKind::Fixes(vec![fix(time)]))
+        };
+        let flush = |state: &mut SliceState| state.flush(number as u32, 9_000, None, &mut Effects::default());
+        let mut records: BTreeMap<_, _> = BTreeMap::new();
+        let mut restored_of = |written: Vec<geopush_log::Record>| {
+            records.extend(written.into_iter().map(|record| (record.key, record.value)));
+            let mut changelog = Changelog::default();
+            for (key, value) in &records {
+                assert!(value.as_ref().is_none_or(|value| value.len() < geopush_log::Record::MAX_BYTES / 2));
+                changelog.take(key, value.as_deref()).unwrap();
+            }
+            changelog.end(Rules::default())
+        };
+
+        let mut replay = Changelog::default().end(Rules::default());
+        names.iter().for_each(|name| replay.take(7, &fixed(name, 10)));
+        let written = flush(&mut replay.end(0));
+        assert!(written.len() > 1);
+        let mut replay = restored_of(written);
+        assert_eq!(replay.devices.len(), names.len());
+
+        let forget = |name: &String| Ping { kind: PingKind::Forget, ..fixed(name, 0) };
+        names[1..].iter().for_each(|name| replay.take(10_000, &forget(name)));
+        let replay = restored_of(flush(&mut replay.end(0)));
+        assert_eq!(replay.devices.len(), 1, "the records of the others are removed");
+        assert_eq!(replay.parts, BTreeMap::from([(number as u32, 1)]));
+    }
+
+    #[test]
     fn a_key_of_no_bucket_and_no_device_is_refused() {
-        for key in ["#256", "#-1", "#", "device"] {
+        for key in ["#256", "#-1", "#", "#1.", "#1.0", "#1.x", "#256.1", "device"] {
             assert!(Changelog::default().take(key.as_bytes(), None).is_err(), "{key}");
         }
         assert!(Changelog::default().take(b"#1", Some(b"no state")).is_err());

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use geopush_log::{Offset, Record, Topic, TraceId};
 use geopush_model::{
-    DeviceKey, DeviceState, Ping, PingKind, Transition, TransitionKind, UnixMillis, Wire, ZoneId,
+    DeviceEntry, DeviceKey, DeviceState, Ping, PingKind, Transition, TransitionKind, UnixMillis, Wire, ZoneId,
 };
 
 use super::effects::Effects;
@@ -27,8 +27,8 @@ struct Bucket {
     devices: HashMap<DeviceKey, Tracked>,
     /// The first ping that the bucket's record does not have the effect of.
     unwritten_from: Option<Offset>,
-    /// Whether the changelog has a record of it.
-    has_record: bool,
+    /// How many records the changelog has of it.
+    parts: u32,
 }
 
 struct Tracked {
@@ -39,9 +39,11 @@ struct Tracked {
 }
 
 impl SliceState {
-    /// Fixed: a bucket's record must hold every device that hashes to it, whichever version wrote it. Large enough
+    /// Fixed: a bucket's records must hold every device that hashes to it, whichever version wrote them. Large enough
     /// for a bucket of a slice of a million devices to be one record (some 0.3 MB).
     pub(super) const BUCKETS: u32 = 256;
+    /// What a bucket's record may hold, so that no number of devices makes one that the log refuses.
+    const PART_BYTES: usize = 500_000;
 
     pub(super) fn new(slice: u32, rules: Rules) -> Self {
         Self {
@@ -67,10 +69,10 @@ impl SliceState {
         self.bucket(&tracked.device.key.clone()).devices.insert(tracked.device.key.clone(), tracked);
     }
 
-    /// Puts back what is known of a bucket's record.
-    pub(super) fn put_bucket(&mut self, number: u32, has_record: bool, unwritten_from: Option<Offset>) {
+    /// Puts back what is known of a bucket's records.
+    pub(super) fn put_bucket(&mut self, number: u32, parts: u32, unwritten_from: Option<Offset>) {
         let bucket = &mut self.buckets[number as usize];
-        bucket.has_record = has_record;
+        bucket.parts = parts;
         bucket.unwritten_from = unwritten_from;
     }
 
@@ -218,31 +220,41 @@ impl SliceState {
     }
 
     /// Forgets a bucket's devices that have been silent for so long as of `now`, if that is known, and writes the
-    /// bucket down if that is due.
+    /// bucket down if that is due: all of its records, in one commit.
     pub(super) fn flush(
         &mut self,
         number: u32,
         position: Offset,
         now: Option<UnixMillis>,
         effects: &mut Effects,
-    ) -> Option<Record> {
+    ) -> Vec<Record> {
         if let Some(now) = now {
             self.forget_silent(number, position, now, effects);
         }
         let bucket = &mut self.buckets[number as usize];
-        bucket.unwritten_from.take()?;
-        let key = format!("#{number}");
-        let record = if bucket.devices.is_empty() {
-            if !std::mem::take(&mut bucket.has_record) {
-                return None;
+        if bucket.unwritten_from.take().is_none() {
+            return Vec::new();
+        }
+        let mut parts: Vec<Vec<DeviceEntry>> = Vec::new();
+        let mut bytes = usize::MAX;
+        for tracked in bucket.devices.values() {
+            let entry = tracked.device.to_bucket_entry();
+            bytes = bytes.saturating_add(most_bytes_of(&entry));
+            if bytes > Self::PART_BYTES {
+                bytes = most_bytes_of(&entry);
+                parts.push(Vec::new());
             }
-            Record::tombstone(Topic::DeviceState, key)
-        } else {
-            bucket.has_record = true;
-            let devices = bucket.devices.values().map(|tracked| tracked.device.to_bucket_entry()).collect();
-            Record::new(Topic::DeviceState, key, DeviceState { devices, as_of: position }.encode())
-        };
-        Some(record.at(self.slice))
+            parts.last_mut().expect("the first entry begins a part").push(entry);
+        }
+        let written = parts.len() as u32;
+        let gone =
+            (written..bucket.parts).map(|part| Record::tombstone(Topic::DeviceState, part_key(number, part)));
+        bucket.parts = written;
+        let parts = (0..).zip(parts).map(|(part, devices)| {
+            let state = DeviceState { devices, as_of: position };
+            Record::new(Topic::DeviceState, part_key(number, part), state.encode())
+        });
+        parts.chain(gone).map(|record| record.at(self.slice)).collect()
     }
 
     fn forget_silent(&mut self, number: u32, position: Offset, now: UnixMillis, effects: &mut Effects) {
@@ -288,6 +300,25 @@ impl Tracked {
             self.deadline = Some(at);
         }
     }
+}
+
+/// The key of a bucket's record: `#7`, and `#7.1`, `#7.2` and so on where one is not enough.
+fn part_key(bucket: u32, part: u32) -> String {
+    if part == 0 { format!("#{bucket}") } else { format!("#{bucket}.{part}") }
+}
+
+/// The bucket and part of what follows the `#` of a record's key.
+pub(super) fn part_of(key: &str) -> Option<(u32, u32)> {
+    let (bucket, part) = match key.split_once('.') {
+        Some((bucket, part)) => (bucket, part.parse().ok().filter(|part| *part > 0)?),
+        None => (key, 0),
+    };
+    Some((bucket.parse().ok().filter(|bucket| *bucket < SliceState::BUCKETS)?, part))
+}
+
+/// At most what an entry without memberships takes on the wire: 150 bytes and its texts.
+fn most_bytes_of(entry: &DeviceEntry) -> usize {
+    150 + entry.device.as_str().len() + entry.last_fix.id.as_ref().map_or(0, String::len)
 }
 
 /// The bucket of a device: FNV-1a, which must never change, and differs from what partitions are chosen by.

@@ -215,9 +215,8 @@ impl<'a> Work<'a> {
         }
         let mut effects = Effects::default();
         let position = self.position;
-        let flushed: Vec<_> = buckets
-            .filter_map(|bucket| self.state.flush(bucket, position, caught_up, &mut effects))
-            .collect();
+        let flushed: Vec<_> =
+            buckets.flat_map(|bucket| self.state.flush(bucket, position, caught_up, &mut effects)).collect();
         if !flushed.is_empty() || !effects.is_empty() {
             return self.commit(effects, flushed).await;
         }
