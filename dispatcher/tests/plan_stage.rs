@@ -92,6 +92,21 @@ impl Reader for SlowReader {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_decisions_than_one_commit_takes_are_each_made_once() {
+    let mut house = House::new().await;
+    let devices: Vec<String> = (0..300).map(|n| format!("d{n}")).collect();
+    house.append((1..=20).map(|n| campaign_record(&campaign(n)))).await;
+    house.append(devices.iter().map(|device| transition_record(&transition(device, 1, ENTER, 0)))).await;
+    house.start_plan().await;
+    house.wait_for(&DECISIONS, 6_000).await;
+    house.append(devices.iter().map(|device| request(device, 9))).await;
+    house.wait_for(&DECISIONS, 6_300).await;
+    let decided = house.values::<Delivery>(Topic::Deliveries).await;
+    let ids: BTreeSet<Uuid> = decided.iter().map(|delivery| delivery.push.0).collect();
+    assert_eq!((decided.len(), ids.len()), (6_300, 6_300));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn transitions_and_requests_become_pushes_and_suppressed_deliveries() {
     let mut house = House::new().await;
     house.furnish(&["d1"]).await;

@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use geopush_campaign::Audience;
-use geopush_log::{
-    Batch, Cursor, Received, Record, Slice, Stage, StageError, Topic, TraceId, Until, rejected,
-};
+use geopush_log::{Cursor, Received, Record, Slice, Stage, StageError, Topic, TraceId, Until, rejected};
 use geopush_model::{
     DeviceKey, ExitReason, PlanState, PushRequest, Transition, TransitionKind, UnixMillis, Wire as _,
     WireError, ZoneId,
@@ -26,6 +24,8 @@ use crate::outage::Patience;
 const INPUTS: [Topic; 2] = [Topic::Transitions, Topic::PushRequests];
 /// Devices' rows asked for at once.
 const ROWS_AT_ONCE: usize = 500;
+/// So many decisions in one commit are enough: however many campaigns a batch meets, it stays small for the log.
+const ENOUGH: usize = 2_000;
 /// How long a read of the changelog waits for more before it looks at its end.
 const RESTORE_WAIT: Duration = Duration::from_secs(5);
 
@@ -69,6 +69,14 @@ impl Cause {
         }
     }
 
+    /// How many it leads to.
+    fn decisions(&self) -> usize {
+        match self {
+            Self::Transition { triggered, .. } => triggered.len(),
+            Self::Request(_) => 1,
+        }
+    }
+
     fn is_removal(&self) -> bool {
         match self {
             Self::Transition { transition, .. } => {
@@ -92,40 +100,52 @@ impl Stage for PlanStage {
     async fn run(&self, mut slice: Slice) -> Result<(), StageError> {
         let mut states = restore(&slice).await?;
         while let Some(batch) = slice.next().await {
-            let begun = Instant::now();
-            let mut outputs = Outputs { slice: slice.number(), records: Vec::new(), counts: BTreeMap::new() };
-            let causes = self.read(&batch, &mut outputs).await?;
-            let devices = self.devices_of(&causes).await?;
-            self.decide(causes, &devices, &mut states, &mut outputs);
-            let mut positions = slice.positions().to_vec();
-            positions[batch.input] = batch.next;
-            slice.commit(positions, String::new(), outputs.records).await?;
-            // Counted once they are published: what was lost is decided on again.
-            for (outcome, count) in outputs.counts {
-                metrics::counter!("geopush_dispatcher_plan_causes_total", "outcome" => outcome)
-                    .increment(count);
+            let mut rest = &batch.records[..];
+            while !rest.is_empty() {
+                let begun = Instant::now();
+                let mut outputs =
+                    Outputs { slice: slice.number(), records: Vec::new(), counts: BTreeMap::new() };
+                let causes = self.read(INPUTS[batch.input], &mut rest, &mut outputs).await?;
+                let devices = self.devices_of(&causes).await?;
+                self.decide(causes, &devices, &mut states, &mut outputs);
+                let mut positions = slice.positions().to_vec();
+                positions[batch.input] = rest.first().map_or(batch.next, |record| record.offset);
+                slice.commit(positions, String::new(), outputs.records).await?;
+                // Counted once they are published: what was lost is decided on again.
+                for (outcome, count) in outputs.counts {
+                    metrics::counter!("geopush_dispatcher_plan_causes_total", "outcome" => outcome)
+                        .increment(count);
+                }
+                metrics::histogram!("geopush_dispatcher_plan_batch_seconds")
+                    .record(begun.elapsed().as_secs_f64());
             }
-            metrics::histogram!("geopush_dispatcher_plan_batch_seconds")
-                .record(begun.elapsed().as_secs_f64());
         }
         Ok(())
     }
 }
 
 impl PlanStage {
-    /// The causes of a batch with what their campaigns ask for, after everything that was answered before them is
-    /// known.
+    /// The causes at the front of `rest`, as many as one commit should decide on, with what their campaigns ask for,
+    /// after everything that was answered before them is known.
     async fn read(
         &self,
-        batch: &Batch,
+        topic: Topic,
+        rest: &mut &[Received],
         outputs: &mut Outputs,
     ) -> Result<Vec<(Option<TraceId>, Cause)>, StageError> {
         futures::try_join!(self.followed.barrier(), self.directory.barrier())?;
-        let mut causes = Vec::with_capacity(batch.records.len());
-        for record in &batch.records {
-            match self.cause(INPUTS[batch.input], record) {
-                Ok(cause) => causes.push((record.trace, cause)),
-                Err(error) => outputs.reject(INPUTS[batch.input], record, &error.to_string()),
+        let mut causes = Vec::with_capacity(rest.len());
+        let mut decisions = 0;
+        while decisions < ENOUGH
+            && let Some((record, others)) = rest.split_first()
+        {
+            *rest = others;
+            match self.cause(topic, record) {
+                Ok(cause) => {
+                    decisions += cause.decisions();
+                    causes.push((record.trace, cause));
+                }
+                Err(error) => outputs.reject(topic, record, &error.to_string()),
             }
         }
         for (_, cause) in &mut causes {
