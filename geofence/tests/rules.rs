@@ -4,9 +4,9 @@ mod fixtures;
 
 use fixtures::events::{Event, Forget, Silence, at, change, fix_at, received, run, vague};
 use fixtures::*;
-use geopush_geofence::engine::{Reference, Rules, ZoneChange};
+use geopush_geofence::engine::{Device, Reference, Rules, ZoneChange};
 use geopush_geometry::Shape;
-use geopush_model::{UnixMillis, Zone};
+use geopush_model::{DeviceState, UnixMillis, Wire, Zone};
 
 #[track_caller]
 fn check(zones: &[Zone], events: &[Event], expected: &[&str]) {
@@ -416,6 +416,19 @@ fn at_one_fix_exits_come_before_enters_before_dwells_each_by_zone() {
 fn a_dwell_never_comes_with_its_enter() {
     let shop = with(shop(), |z| z.dwell_s = Some(0));
     check(&[shop], &[at(0, 0.0), at(1, 0.0)], &["1 enter z1 @0 v1 initial", "2 dwell z1 @1 v1 after 1"]);
+}
+
+#[test]
+fn a_device_in_a_heap_of_zones_fits_into_a_record() {
+    let heap =
+        (0..4_000).map(|n| with(zone(n, circle(0.0, 100.0)), |z| z.external_id = Some("x".repeat(256))));
+    let mut engine = Engine::default();
+    let mut events: Vec<_> = heap.map(change).collect();
+    events.push(at(10, 0.0));
+    assert_eq!(run(&mut engine, &events).len(), Device::MOST_STAYS);
+    let entry = engine.devices.values().next().unwrap().to_entry();
+    let state = DeviceState { devices: vec![entry], as_of: u64::MAX };
+    assert!(state.encode().len() < 1_000_000 - 200, "with its key");
 }
 
 #[test]

@@ -28,6 +28,10 @@ struct Occasion {
 }
 
 impl Device {
+    /// A device is in at most so many zones at a time; others are not entered while it is. What it is in must fit
+    /// into one record of the log, or one tenant's heap of zones would stop everyone's pings.
+    pub const MOST_STAYS: usize = 3_000;
+
     /// A device's first fix.
     pub fn appear(
         key: DeviceKey,
@@ -140,7 +144,7 @@ impl Device {
     fn enter(&mut self, zones: &TenantZones, occasion: Occasion, out: &mut Vec<Transition>) {
         for zone in zones.containing(self.last_fix.position) {
             let Err(place) = self.find(zone.id) else { continue };
-            if !zone.admits(&self.last_fix) {
+            if !zone.admits(&self.last_fix) || self.memberships.len() >= Self::MOST_STAYS {
                 continue;
             }
             let stay = Membership {
