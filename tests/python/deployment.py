@@ -38,6 +38,7 @@ class Api:
     """One listener of the deployment, spoken to with one key."""
 
     def __init__(self, base, key=None):
+        """`base` is an address, or what gives that of now."""
         self.base, self.session = base, requests.Session()
         self.session.trust_env = False
         if key:
@@ -47,7 +48,8 @@ class Api:
         """The answer as it is."""
         if body is not None:
             more["json"] = body
-        return self.session.request(method, self.base + path, timeout=PATIENCE_S, **more)
+        base = self.base() if callable(self.base) else self.base
+        return self.session.request(method, base + path, timeout=PATIENCE_S, **more)
 
     def must(self, method, path, body=None, status=None, **more):
         """The answer's JSON; asked again while the server is busy or gone, as phones do."""
@@ -120,9 +122,7 @@ class Deployment:
         """Starts the system and waits until it is ready."""
         addresses = self.data / "addresses.json"
         addresses.unlink(missing_ok=True)
-        # Free ports the first time, and the same ones after that: phones come back to where they were.
-        ports = self.addresses or dict.fromkeys(("ingest", "api", "admin"), "127.0.0.1:0")
-        listen = [word for name, address in ports.items() for word in (f"--{name}-addr", address)]
+        listen = [word for name in ("ingest", "api", "admin") for word in (f"--{name}-addr", "127.0.0.1:0")]
         trust = ["--provider-ca", self.out / "ca.pem"] + ["--allow-provider-urls"] * allow_provider_urls
         self.process = self._start("run", "run", "--role", "all", "--data-dir", self.data, *listen, *trust)
 
@@ -145,13 +145,13 @@ class Deployment:
         self.process.wait(PATIENCE_S)
 
     def api(self, key):
-        return Api(f"http://{self.addresses['api']}", key)
+        return Api(lambda: f"http://{self.addresses['api']}", key)
 
     def ingest(self, key):
-        return Api(f"http://{self.addresses['ingest']}", key)
+        return Api(lambda: f"http://{self.addresses['ingest']}", key)
 
     def admin(self):
-        return Api(f"http://{self.addresses['admin']}")
+        return Api(lambda: f"http://{self.addresses['admin']}")
 
     def app(self):
         """An app's providers: the sandbox's, as `PUT /v1/apps/{app}` takes them."""

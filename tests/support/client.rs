@@ -1,15 +1,38 @@
 //! Plain HTTP with JSON, as a merchant's script or a phone speaks it.
 
+use std::sync::{Arc, Mutex};
+
 use serde_json::Value;
 use ureq::http::{Method, Request};
 
 use super::{PATIENCE, until};
 
+/// Where a listener is now: clients of a system that is started again find it there.
+#[derive(Clone, Default)]
+pub struct Place(Arc<Mutex<String>>);
+
+impl Place {
+    pub fn at(address: &str) -> Self {
+        let place = Self::default();
+        place.moves_to(address);
+        place
+    }
+
+    pub fn moves_to(&self, address: &str) {
+        *self.0.lock().expect("no holder panics") = address.to_owned();
+    }
+
+    /// Its URL.
+    pub fn now(&self) -> String {
+        self.0.lock().expect("no holder panics").clone()
+    }
+}
+
 /// One listener, spoken to with one key. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
     agent: ureq::Agent,
-    base: String,
+    place: Place,
     key: Option<String>,
 }
 
@@ -22,13 +45,13 @@ pub struct Answer {
 }
 
 impl Client {
-    pub fn new(base: &str, key: Option<&str>) -> Self {
+    pub fn new(place: &Place, key: Option<&str>) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(PATIENCE))
             .proxy(None)
             .build();
-        Self { agent: config.into(), base: base.to_owned(), key: key.map(str::to_owned) }
+        Self { agent: config.into(), place: place.clone(), key: key.map(str::to_owned) }
     }
 
     /// One try, with further headers. An error is a connection that did not bring an answer.
@@ -40,7 +63,7 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<Answer, ureq::Error> {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.place.now()));
         if let Some(key) = &self.key {
             request = request.header("authorization", format!("Bearer {key}"));
         }

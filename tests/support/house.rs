@@ -7,11 +7,10 @@ use std::process::{Child, Command, ExitStatus};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::client::Client;
+use super::client::{Client, Place};
 use super::until;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_geopush");
-const LISTENERS: [&str; 3] = ["ingest", "api", "admin"];
 
 /// A process that does not outlive its test.
 struct Guarded(Child);
@@ -43,7 +42,7 @@ impl Sandbox {
             assert!(process.0.try_wait().expect("a child").is_none(), "the sandbox ended at once");
             serde_json::from_slice::<Value>(&fs::read(&listing).ok()?).ok()
         });
-        let control = Client::new(known["control_url"].as_str().expect("a control_url"), None);
+        let control = Client::new(&Place::at(known["control_url"].as_str().expect("a control_url")), None);
         Self { dir, app: known["app"].clone(), control, _process: process }
     }
 
@@ -70,13 +69,15 @@ pub struct House {
     dir: TempDir,
     ca: PathBuf,
     process: Option<Guarded>,
-    addresses: Option<Value>,
+    ingest: Place,
+    api: Place,
+    admin: Place,
 }
 
 impl House {
     /// An empty directory; nothing runs yet.
     pub fn new(sandbox: &Sandbox) -> Self {
-        Self { dir: TempDir::new().expect("a directory"), ca: sandbox.ca(), process: None, addresses: None }
+        Self::on(TempDir::new().expect("a directory"), sandbox.ca())
     }
 
     /// The same configuration, rows and log in a second directory; nothing may run on the first.
@@ -84,7 +85,18 @@ impl House {
         assert!(self.process.is_none(), "a running house can't be copied");
         let dir = TempDir::new().expect("a directory");
         copy_dir(&self.data(), &dir.path().join("data"));
-        Self { dir, ca: self.ca.clone(), process: None, addresses: None }
+        Self::on(dir, self.ca.clone())
+    }
+
+    fn on(dir: TempDir, ca: PathBuf) -> Self {
+        Self {
+            dir,
+            ca,
+            process: None,
+            ingest: Place::default(),
+            api: Place::default(),
+            admin: Place::default(),
+        }
     }
 
     fn data(&self) -> PathBuf {
@@ -105,29 +117,30 @@ impl House {
         Keys { secret: text("secret_key"), publishable: text("publishable_key"), tenant: text("tenant_id") }
     }
 
-    /// Starts it and waits until it is ready. Ports are taken freely at first, then stay: phones come back to them.
+    /// Starts it, on ports that are free, and waits until it is ready.
     pub fn start(&mut self) {
         let listing = self.data().join("addresses.json");
         let _ = fs::remove_file(&listing);
         let mut command = geopush();
         command.args(["run", "--allow-provider-urls", "--data-dir"]).arg(self.data());
         command.arg("--provider-ca").arg(&self.ca);
-        for name in LISTENERS {
-            let known = self.addresses.as_ref().and_then(|addresses| addresses[name].as_str());
-            command.arg(format!("--{name}-addr")).arg(known.unwrap_or("127.0.0.1:0"));
+        let listeners = [("ingest", &self.ingest), ("api", &self.api), ("admin", &self.admin)];
+        for (name, _) in listeners {
+            command.arg(format!("--{name}-addr")).arg("127.0.0.1:0");
         }
         let mut process = Guarded(spawn(&mut command, &self.dir.path().join("log")));
-        let addresses = until("the system is ready", || {
+        until("the system is ready", || {
             if let Some(status) = process.0.try_wait().expect("a child") {
                 panic!("geopush ended with {status}:\n{}", self.log_tail());
             }
             let addresses: Value = serde_json::from_slice(&fs::read(&listing).ok()?).ok()?;
-            let admin = Client::new(&format!("http://{}", addresses["admin"].as_str()?), None);
-            let ready = admin.call("GET", "/readyz", &[], None).is_ok_and(|answer| answer.status == 200);
-            ready.then_some(addresses)
+            for (name, place) in listeners {
+                place.moves_to(&format!("http://{}", addresses[name].as_str()?));
+            }
+            let ready = self.admin().call("GET", "/readyz", &[], None);
+            ready.is_ok_and(|answer| answer.status == 200).then_some(())
         });
         self.process = Some(process);
-        self.addresses = Some(addresses);
     }
 
     /// Ends it as a power cut would.
@@ -145,22 +158,25 @@ impl House {
         until("it ends when it is asked to", || process.0.try_wait().expect("a child"))
     }
 
-    /// The URL of `ingest`, `api` or `admin`.
+    /// The URL of `ingest`, `api` or `admin`, as it is now.
     pub fn base(&self, listener: &str) -> String {
-        let addresses = self.addresses.as_ref().expect("it was started");
-        format!("http://{}", addresses[listener].as_str().expect("an address"))
+        match listener {
+            "ingest" => self.ingest.now(),
+            "api" => self.api.now(),
+            _ => self.admin.now(),
+        }
     }
 
     pub fn api(&self, keys: &Keys) -> Client {
-        Client::new(&self.base("api"), Some(&keys.secret))
+        Client::new(&self.api, Some(&keys.secret))
     }
 
     pub fn ingest(&self, keys: &Keys) -> Client {
-        Client::new(&self.base("ingest"), Some(&keys.publishable))
+        Client::new(&self.ingest, Some(&keys.publishable))
     }
 
     pub fn admin(&self) -> Client {
-        Client::new(&self.base("admin"), None)
+        Client::new(&self.admin, None)
     }
 
     /// Everything that it logged.

@@ -138,6 +138,7 @@ pub fn zone(tenant: TenantId, told: &Value) -> Zone {
         created_at: UnixMillis(0),
         updated_at: UnixMillis(0),
         deleted: false,
+        removal: None,
     }
 }
 
