@@ -185,6 +185,7 @@ async fn a_zones_tags_of_now_choose_its_campaigns() {
             created_at: UnixMillis(NOW),
             updated_at: UnixMillis(NOW),
             deleted: false,
+            removal: None,
         };
         Record::new(Topic::Zones, ZONE.to_string(), zone.encode())
     };

@@ -6,7 +6,7 @@ use fixtures::events::{Event, Forget, Silence, at, change, fix_at, received, run
 use fixtures::*;
 use geopush_geofence::engine::{Device, Reference, Rules, ZoneChange};
 use geopush_geometry::Shape;
-use geopush_model::{DeviceState, UnixMillis, Wire, Zone};
+use geopush_model::{DeviceState, Removal, UnixMillis, Wire, Zone};
 
 #[track_caller]
 fn check(zones: &[Zone], events: &[Event], expected: &[&str]) {
@@ -265,6 +265,20 @@ fn an_older_version_that_comes_late_changes_nothing() {
         &[shop()],
         &[change(newer), at(60, 0.0), change(with(shop(), |z| z.active = false))],
         &["1 enter z1 @60 v2 initial"],
+    );
+}
+
+/// Compaction keeps a zone's latest version alone, which tells of the removal before it.
+#[test]
+fn a_zone_that_was_removed_and_is_back_was_left_at_its_removal() {
+    let removed = edited(&shop(), 50, |z| z.deleted = true);
+    let removal = Some(Removal { version: removed.version, at: removed.updated_at });
+    let back = edited(&removed, 60, |z| (z.deleted, z.removal) = (false, removal));
+    let renamed = edited(&back, 65, |z| z.name = "new".into());
+    let mut engine = Engine::default();
+    assert_eq!(
+        run(&mut engine, &[change(shop()), at(10, 0.0), change(renamed), at(70, 0.0)]),
+        ["1 enter z1 @10 v1 initial", "2 exit z1 @50 v2 zone_removed after 40", "3 enter z1 @70 v4"],
     );
 }
 

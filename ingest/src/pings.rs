@@ -13,8 +13,9 @@ use serde::Serialize;
 use crate::body::{self, Accepted, BodyError, Rejection};
 use crate::serve::{Shared, log_problem, store_problem};
 
-/// A record holds at most this many fixes, so that no request makes one that the log refuses.
-const FIXES_A_RECORD: usize = 1_000;
+/// A record holds at most this many fixes, so that no request makes one that the log refuses, or that makes more
+/// transitions than the geofence stage should commit at once.
+const FIXES_A_RECORD: usize = 100;
 
 /// What a phone is told.
 #[derive(Serialize)]

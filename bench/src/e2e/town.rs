@@ -213,6 +213,7 @@ impl TownZone {
             created_at: UnixMillis(0),
             updated_at: UnixMillis(0),
             deleted: false,
+            removal: None,
         })
     }
 }

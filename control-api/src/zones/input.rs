@@ -81,6 +81,7 @@ impl ZoneInput {
             created_at: now,
             updated_at: now,
             deleted: false,
+            removal: None,
         }
     }
 
@@ -93,6 +94,8 @@ impl ZoneInput {
                 external_id: current.external_id.clone(),
                 version: current.version,
                 updated_at: current.updated_at,
+                removed_version: current.removed_version,
+                removed_at: current.removed_at,
                 ..same
             } == *current
     }

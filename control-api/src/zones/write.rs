@@ -1,6 +1,6 @@
 //! Changes of one zone.
 
-use geopush_model::{TenantId, UnixMillis, Zone, ZoneId};
+use geopush_model::{Removal, TenantId, UnixMillis, Zone, ZoneId};
 use geopush_registry::{ChangeError, zone_row};
 use geopush_service::http::Invalid;
 use geopush_store::Timestamp;
@@ -136,19 +136,38 @@ async fn write(
 /// The version that follows `current`, which may be its deletion, and says this.
 pub(super) fn successor(input: ZoneInput, current: &ZoneRow, now: UnixMillis) -> Zone {
     let fresh = input.into_zone(TenantId(current.tenant), ZoneId(current.zone), now);
-    Zone {
+    let next = Zone {
         external_id: current.external_id.clone(),
         version: current.version + 1,
         created_at: if current.deleted { now } else { UnixMillis(current.created_at.0) },
         // A later version is never older, whatever the clock says.
         updated_at: now.max(UnixMillis(current.updated_at.0)),
         ..fresh
-    }
+    };
+    Zone { removal: removal_after(current, next.is_live(), next.version, next.updated_at), ..next }
 }
 
 fn deletion_of(current: &ZoneRow, now: UnixMillis) -> ZoneRow {
     let updated_at = Timestamp(now.0.max(current.updated_at.0));
-    ZoneRow { deleted: true, version: current.version + 1, updated_at, ..current.clone() }
+    let version = current.version + 1;
+    let removal = removal_after(current, false, version, UnixMillis(updated_at.0));
+    ZoneRow {
+        deleted: true,
+        version,
+        updated_at,
+        removed_version: removal.map(|removal| removal.version),
+        removed_at: removal.map(|removal| Timestamp(removal.at.0)),
+        ..current.clone()
+    }
+}
+
+/// When the zone was last deleted or deactivated: by the version that follows `current`, or before.
+fn removal_after(current: &ZoneRow, is_live: bool, version: i64, at: UnixMillis) -> Option<Removal> {
+    if current.active && !current.deleted && !is_live {
+        return Some(Removal { version, at });
+    }
+    let (version, at) = current.removed_version.zip(current.removed_at)?;
+    Some(Removal { version, at: UnixMillis(at.0) })
 }
 
 fn immutable(input: &ZoneInput, external_id: Option<&str>) -> Result<(), ApiError> {

@@ -4,7 +4,7 @@ use geopush_log::Topic;
 use geopush_model::{Wire as _, Zone};
 use serde_json::{Value, json};
 
-use crate::house::{House, NOW_TEXT, house};
+use crate::house::{House, NOW, NOW_TEXT, house};
 
 pub fn circle() -> Value {
     json!({"type": "circle", "center": [2.1, 41.3], "radius_m": 500})
@@ -141,6 +141,34 @@ async fn an_external_id_is_unique_and_for_ever() {
     assert_eq!((reborn.status, &reborn.json()["version"]), (201, &json!(5)));
     let long = format!("/v1/zones/external/{}", "x".repeat(257));
     assert_eq!(house.put(&long, &zone("x")).await.pointers(), ["/path/external_id"]);
+}
+
+/// Who sees only the latest version must know when the stays of older ones ended.
+#[tokio::test]
+async fn a_zone_that_is_live_again_tells_when_it_was_removed() {
+    let house = house().await;
+    let path = "/v1/zones/external/shop";
+    let put = |active: bool| {
+        let mut shop = zone("Shop");
+        shop["active"] = active.into();
+        shop
+    };
+    let mut removals = Vec::new();
+    for active in [true, false, false, true, true] {
+        house.clock.advance(1_000);
+        house.put(path, &put(active)).await;
+        removals
+            .push(published(&house).await[0].removal.map(|removal| (removal.version, removal.at.0 - NOW)));
+    }
+    assert_eq!(removals, [None, Some((2, 2_000)), Some((2, 2_000)), Some((2, 2_000)), Some((2, 2_000))]);
+
+    house.clock.advance(1_000);
+    let id = house.get("/v1/zones").await.ok()["data"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(house.ask_owned(format!("DELETE /v1/zones/{id}"), "*", String::new()).await.status, 204);
+    house.put(path, &put(true)).await;
+    let zone = published(&house).await.remove(0);
+    let removal = zone.removal.map(|removal| (removal.version, removal.at.0 - NOW));
+    assert_eq!((zone.is_live(), zone.version, removal), (true, 7, Some((6, 6_000))));
 }
 
 #[tokio::test]

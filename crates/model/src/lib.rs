@@ -37,4 +37,4 @@ pub use send::{Job, PushRequest};
 pub use time::UnixMillis;
 pub use transition::{ExitReason, Transition, TransitionKind};
 pub use wire::{Wire, WireError};
-pub use zone::Zone;
+pub use zone::{Removal, Zone};

@@ -40,6 +40,18 @@ pub struct Zone {
     pub updated_at: UnixMillis,
     /// Whether this version is its deletion.
     pub deleted: bool,
+    /// When it was last deleted or deactivated, if it ever was, be it live again.
+    pub removal: Option<Removal>,
+}
+
+/// A zone's deletion or deactivation: whatever stay an older version began ended then. Kept, so that who sees only
+/// the latest version knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// The version that it made.
+    pub version: i64,
+    /// When it was made.
+    pub at: UnixMillis,
 }
 
 impl Zone {
@@ -88,6 +100,8 @@ impl From<&Zone> for v1::Zone {
             created_at_ms: zone.created_at.0,
             updated_at_ms: zone.updated_at.0,
             deleted: zone.deleted,
+            removed_version: zone.removal.map(|removal| removal.version),
+            removed_at_ms: zone.removal.map(|removal| removal.at.0).unwrap_or_default(),
         }
     }
 }
@@ -115,6 +129,9 @@ impl TryFrom<v1::Zone> for Zone {
             created_at: UnixMillis(zone.created_at_ms),
             updated_at: UnixMillis(zone.updated_at_ms),
             deleted: zone.deleted,
+            removal: zone
+                .removed_version
+                .map(|version| Removal { version, at: UnixMillis(zone.removed_at_ms) }),
         })
     }
 }

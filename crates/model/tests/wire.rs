@@ -7,9 +7,9 @@ use geopush_geometry::Position;
 use geopush_model::{
     ApiKey, App, Campaign, CampaignId, CampaignStatus, CauseId, Config, ConfigItem, Delivery, DeviceEntry,
     DeviceId, DeviceState, ExitReason, Fix, Job, KeyHash, KeyKind, Membership, Message, Origin, Outcome,
-    Ping, PingKind, PlanState, Provider, Push, PushId, PushRequest, Reason, SendId, Source, TenantId,
-    Transition, TransitionId, TransitionKind, Trigger, TriggerKind, UnixMillis, Wire, WireError, Zone,
-    ZoneId,
+    Ping, PingKind, PlanState, Provider, Push, PushId, PushRequest, Reason, Removal, SendId, Source,
+    TenantId, Transition, TransitionId, TransitionKind, Trigger, TriggerKind, UnixMillis, Wire, WireError,
+    Zone, ZoneId,
 };
 use uuid::Uuid;
 
@@ -117,6 +117,7 @@ fn what_merchants_configure_comes_back() {
         created_at: UnixMillis(1),
         updated_at: UnixMillis(2),
         deleted: false,
+        removal: Some(Removal { version: 2, at: UnixMillis(2) }),
     });
     for on in [TriggerKind::Enter, TriggerKind::Exit, TriggerKind::Dwell] {
         comes_back(&Campaign {
@@ -216,6 +217,8 @@ fn pushes_and_their_ends_come_back() {
 #[test]
 fn a_value_of_another_type_names_the_member_that_it_lacks() {
     let job = Job { tenant: TENANT, send: SendId(Uuid::from_u128(7)), shard: 3, cursor: None };
-    assert_eq!(Push::decode(&job.encode()), Err(WireError::Member("provider")));
+    assert!(matches!(Push::decode(&job.encode()), Err(WireError::Protobuf(_))));
+    let request = Job { shard: 0, ..job };
+    assert_eq!(PushRequest::decode(&request.encode()), Err(WireError::Member("device")));
     assert_eq!(Ping::decode(b""), Err(WireError::Member("tenant")));
 }

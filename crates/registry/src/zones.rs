@@ -2,7 +2,7 @@
 
 use geopush_geometry::Shape;
 use geopush_log::{Record, Topic};
-use geopush_model::{TenantId, UnixMillis, Wire as _, Zone, ZoneId};
+use geopush_model::{Removal, TenantId, UnixMillis, Wire as _, Zone, ZoneId};
 use geopush_store::tables::{ZoneRow, zone_bucket};
 use geopush_store::{Store, StoreError, Timestamp};
 
@@ -25,6 +25,8 @@ pub fn zone_row(zone: &Zone) -> ZoneRow {
         tags: serde_json::Value::from(zone.tags.clone()).to_string(),
         metadata: serde_json::Value::Object(zone.metadata.clone()).to_string(),
         deleted: zone.deleted,
+        removed_version: zone.removal.map(|removal| removal.version),
+        removed_at: zone.removal.map(|removal| Timestamp(removal.at.0)),
         created_at: Timestamp(zone.created_at.0),
         updated_at: Timestamp(zone.updated_at.0),
         version: zone.version,
@@ -54,6 +56,10 @@ pub fn zone_of(row: ZoneRow) -> Result<Zone, StoreError> {
         created_at: UnixMillis(row.created_at.0),
         updated_at: UnixMillis(row.updated_at.0),
         deleted: row.deleted,
+        removal: row
+            .removed_version
+            .zip(row.removed_at)
+            .map(|(version, at)| Removal { version, at: UnixMillis(at.0) }),
     })
 }
 

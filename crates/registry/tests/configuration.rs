@@ -55,6 +55,7 @@ fn zone(version: i64) -> Zone {
         created_at: NOW,
         updated_at: NOW,
         deleted: false,
+        removal: None,
     }
 }
 

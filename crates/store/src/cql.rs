@@ -100,6 +100,8 @@ CREATE TABLE IF NOT EXISTS zones (
     tags text,
     metadata text,
     deleted boolean,
+    removed_version bigint,
+    removed_at timestamp,
     created_at timestamp,
     updated_at timestamp,
     version bigint,

@@ -93,14 +93,19 @@ impl Device {
         if change.version.is_some_and(|version| version <= entered_by) {
             return;
         }
-        let reason = match &change.now {
-            None => ExitReason::ZoneRemoved,
-            Some(zone) if zone.is_left_at(self.last_fix.position) => ExitReason::ZoneChanged,
-            Some(_) => return,
+        // Removed and live again, and only the latest version was seen: the removal ended the stay all the same.
+        let removal = change.removal.filter(|removal| removal.version > entered_by);
+        let by_version = (change.version.unwrap_or(entered_by), change.at);
+        let (reason, (version, at)) = match (removal, &change.now) {
+            (Some(removal), _) => (ExitReason::ZoneRemoved, (removal.version, removal.at)),
+            (None, None) => (ExitReason::ZoneRemoved, by_version),
+            (None, Some(zone)) if zone.is_left_at(self.last_fix.position) => {
+                (ExitReason::ZoneChanged, by_version)
+            }
+            (None, Some(_)) => return,
         };
         let stay = self.memberships.remove(i);
-        let version = change.version.unwrap_or(entered_by);
-        let occasion = Occasion { at: change.at.max(self.last_fix.time), initial: false, received_at: None };
+        let occasion = Occasion { at: at.max(self.last_fix.time), initial: false, received_at: None };
         self.emit(&stay, TransitionKind::Exit(reason), version, occasion, out);
     }
 

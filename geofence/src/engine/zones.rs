@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use geopush_geometry::{Position, Prepared};
-use geopush_model::{Fix, TenantId, UnixMillis, Zone, ZoneId};
+use geopush_model::{Fix, Removal, TenantId, UnixMillis, Zone, ZoneId};
 
 /// A live version of a zone, its shape prepared and its defaults filled in.
 #[derive(Debug)]
@@ -67,6 +67,8 @@ pub struct ZoneChange {
     pub at: UnixMillis,
     /// The zone as it is now; `None` once it is deleted or inactive.
     pub now: Option<Arc<PreparedZone>>,
+    /// When it was last deleted or deactivated, be it live again.
+    pub removal: Option<Removal>,
 }
 
 impl ZoneChange {
@@ -78,11 +80,12 @@ impl ZoneChange {
             version: Some(zone.version),
             at: zone.updated_at,
             now: PreparedZone::of(zone).map(Arc::new),
+            removal: zone.removal,
         }
     }
 
     /// A zone that is no longer known at all: nobody can say any more which version removed it, or when.
     pub fn vanished(tenant: TenantId, zone: ZoneId) -> Self {
-        Self { tenant, zone, version: None, at: UnixMillis(i64::MIN), now: None }
+        Self { tenant, zone, version: None, at: UnixMillis(i64::MIN), now: None, removal: None }
     }
 }

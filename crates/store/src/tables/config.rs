@@ -77,6 +77,10 @@ table! {
             /// A JSON object.
             metadata: String,
             deleted: bool,
+            /// The version that last deleted or deactivated it.
+            removed_version: Option<i64>,
+            /// When that was.
+            removed_at: Option<Timestamp>,
             created_at: Timestamp,
             updated_at: Timestamp,
             version: i64,
