@@ -101,6 +101,13 @@ fn never_seen(provider: Provider) {
         .increment(1);
 }
 
+/// A push that an owner before may have sent without writing down its end: nobody knows, so it goes out.
+pub fn uncertain(push: &Push) {
+    let provider = push.provider.as_str();
+    metrics::counter!("geopush_dispatcher_send_uncertain_total", "provider" => provider).increment(1);
+    tracing::debug!(provider, push = %push.id, "a push may have been sent before; it is sent, perhaps again");
+}
+
 /// An app has no credential to send with.
 pub fn no_credential(push: &Push, error: &CredentialError) {
     let (outcome, why) = match error {

@@ -44,6 +44,11 @@ impl Progress {
         self.next < self.replay_until
     }
 
+    /// Whether an owner before may have sent the push at this offset: it was there when this owner began.
+    pub fn may_have_been_sent(&self, offset: Offset) -> bool {
+        offset < self.replay_until
+    }
+
     /// How many of those taken have not ended.
     pub fn in_hand(&self) -> usize {
         self.unfinished.len()
@@ -109,6 +114,7 @@ mod tests {
         progress.take([2, 3].into_iter(), 4, 70);
         assert_eq!(progress.ledger_from(), 5);
         progress.take([4].into_iter(), 5, 80);
+        assert!(progress.may_have_been_sent(3) && !progress.may_have_been_sent(4));
         for offset in 2..4 {
             progress.finish(offset);
         }

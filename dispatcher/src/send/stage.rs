@@ -145,7 +145,12 @@ impl Hand {
         for received in batch.records {
             match read(&received) {
                 Ok(push) if self.ledger.settle(push.id) => self.progress.finish(received.offset),
-                Ok(push) => self.send(&received, push, lanes, clock),
+                Ok(push) => {
+                    if self.progress.may_have_been_sent(received.offset) {
+                        event::uncertain(&push);
+                    }
+                    self.send(&received, push, lanes, clock);
+                }
                 Err(reason) => {
                     event::rejected(received.offset, &reason);
                     let record = rejected(Topic::Pushes, self.partition, &received, &reason);
