@@ -10,7 +10,7 @@ demo: ## The whole system in one process, with simulated phones and stand-ins fo
 	cargo run --release --locked -- demo $(ARGS)
 
 test: ## Everything that needs no more than Rust, gcc and make
-	cargo test --workspace --locked
+	cargo test --workspace --locked --no-fail-fast
 
 test-all: test ## And what needs promtool and Python: alerts, the providers' clients, an outside judge, the tour
 	deploy/prometheus/check.sh

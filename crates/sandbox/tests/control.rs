@@ -96,9 +96,10 @@ async fn the_files_hold_what_a_client_needs() {
     }
     assert_eq!(written["token_uri"], format!("{}/token", sandbox.fcm_url()));
     assert_eq!(written["app"], sandbox.app_json());
+    assert_eq!(json("app.json"), sandbox.app_json());
     assert_eq!(written["app"]["fcm"]["service_account"]["token_uri"], written["token_uri"]);
     assert_eq!(written["app"]["apns"]["private_key"], sandbox.apns_key_pem());
-    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 4);
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 5);
 }
 
 #[tokio::test]
