@@ -1,10 +1,12 @@
 //! How a push ended.
 
+use std::fmt;
+
 use crate::wire::{self, v1, wire};
 use crate::{DeviceId, DeviceKey, Origin, Provider, PushId, TenantId, UnixMillis, WireError};
 
-/// The one end of a push, or of what would have been one.
-#[derive(Clone, Debug, PartialEq)]
+/// The one end of a push, or of what would have been one. `Debug` shows no token.
+#[derive(Clone, PartialEq)]
 pub struct Delivery {
     /// Which push.
     pub push: PushId,
@@ -38,6 +40,19 @@ impl Delivery {
     /// Its device among all tenants'.
     pub fn key(&self) -> DeviceKey {
         DeviceKey { tenant: self.tenant, device: self.device.clone() }
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("push", &self.push)
+            .field("device", &self.device)
+            .field("origin", &self.origin)
+            .field("outcome", &self.outcome)
+            .field("reason", &self.reason)
+            .field("attempts", &self.attempts)
+            .finish_non_exhaustive()
     }
 }
 

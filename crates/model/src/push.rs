@@ -1,5 +1,7 @@
 //! A push that was decided on.
 
+use std::fmt;
+
 use uuid::Uuid;
 
 use crate::wire::{self, v1, wire};
@@ -7,8 +9,8 @@ use crate::{
     CampaignId, CauseId, DeviceId, DeviceKey, Message, PushId, SendId, TenantId, UnixMillis, WireError,
 };
 
-/// One message to one device, decided once, to be sent once.
-#[derive(Clone, Debug, PartialEq)]
+/// One message to one device, decided once, to be sent once. `Debug` shows no token.
+#[derive(Clone, PartialEq)]
 pub struct Push {
     /// Derived: [`PushId::of`].
     pub id: PushId,
@@ -119,6 +121,18 @@ impl Push {
     /// Its device among all tenants'.
     pub fn key(&self) -> DeviceKey {
         DeviceKey { tenant: self.tenant, device: self.device.clone() }
+    }
+}
+
+impl fmt::Debug for Push {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Push")
+            .field("id", &self.id)
+            .field("device", &self.device)
+            .field("origin", &self.origin)
+            .field("provider", &self.provider)
+            .field("message", &self.message)
+            .finish_non_exhaustive()
     }
 }
 
