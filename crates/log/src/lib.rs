@@ -14,6 +14,7 @@ mod backoff;
 mod embedded;
 mod follow;
 mod group;
+mod kafka;
 mod record;
 mod rejected;
 mod stage;
@@ -22,6 +23,7 @@ mod topic;
 pub use embedded::{EmbeddedLog, EmbeddedOptions};
 pub use follow::Follower;
 pub use group::{Batch, Commit, Committer, Event, Given, Group, Lost};
+pub use kafka::KafkaOptions;
 pub use record::{Partition, Received, Record, TraceId};
 pub use rejected::rejected;
 pub use stage::{Slice, Stage, StageError, run_stage};
@@ -77,6 +79,9 @@ pub enum LogError {
     /// The backend failed; the text says how and what to do.
     #[error("the event log could not be used: {0}")]
     Backend(String),
+    /// What is there is not what was asked for, and trying again won't help; the text says what to do.
+    #[error("the event log is not as configured: {0}")]
+    Incompatible(String),
     /// The log is being closed.
     #[error("the event log is closed")]
     Closed,
