@@ -1,6 +1,7 @@
 //! The Kafka backend: topics, groups and transactions of a real cluster, through librdkafka.
 
 mod client;
+mod context;
 mod record;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! The settings of librdkafka's clients.
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 use super::Core;
 
@@ -21,11 +22,28 @@ pub(super) enum Use {
     Admin,
 }
 
+impl Use {
+    /// As metrics, log lines and brokers see it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Append => "append",
+            Self::Read => "read",
+            Self::Member => "member",
+            Self::Fetch => "fetch",
+            Self::Commit => "commit",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 impl Core {
     /// The settings for this use; what only the caller knows (a group, a transactional id) it adds.
     pub(super) fn client(&self, client: Use) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.options.brokers);
+        config.set("client.id", format!("geopush-{}", client.name()));
+        // Which lines are kept is tracing's to decide; debugging lines come with librdkafka's `debug` alone.
+        config.set_log_level(RDKafkaLogLevel::Debug);
         for (key, value) in SETTINGS.iter().filter(|row| row.0.contains(&client)).flat_map(|row| row.1) {
             config.set(*key, *value);
         }
@@ -36,11 +54,23 @@ impl Core {
     }
 }
 
+const ALL: &[Use] = &[Use::Append, Use::Read, Use::Member, Use::Fetch, Use::Commit, Use::Admin];
 const PRODUCERS: &[Use] = &[Use::Append, Use::Commit];
 const CONSUMERS: &[Use] = &[Use::Read, Use::Fetch];
 
 /// Settings by use. What is not here is as librdkafka has it.
 const SETTINGS: &[(&[Use], &[(&str, &str)])] = &[
+    (
+        ALL,
+        &[
+            ("statistics.interval.ms", "5000"),
+            ("socket.keepalive.enable", "true"),
+            ("socket.connection.setup.timeout.ms", "5000"),
+            // A broker that is back is found within a second.
+            ("reconnect.backoff.ms", "50"),
+            ("reconnect.backoff.max.ms", "1000"),
+        ],
+    ),
     (
         PRODUCERS,
         &[
@@ -48,6 +78,8 @@ const SETTINGS: &[(&[Use], &[(&str, &str)])] = &[
             ("partitioner", "murmur2_random"),
             ("compression.type", "lz4"),
             ("linger.ms", "1"),
+            // The largest record with its headers; what brokers take by default is a little more.
+            ("message.max.bytes", "1048576"),
             // Between the steps of a transaction the broker answers "concurrent transactions" and this is waited.
             ("retry.backoff.ms", "2"),
             ("retry.backoff.max.ms", "1000"),
