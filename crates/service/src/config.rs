@@ -11,6 +11,7 @@ mod describe;
 mod error;
 mod reader;
 mod sources;
+mod table;
 mod value;
 
 pub use describe::{Described, Description};

@@ -83,17 +83,30 @@ impl Readiness {
         self.set(Word::NotReady(why.into()));
     }
 
+    /// The same for a caller that writes the log line itself.
+    pub fn not_ready_unlogged(&self, why: impl Into<String>) {
+        self.put(Word::NotReady(why.into()));
+    }
+
     fn set(&self, state: Word) {
-        let mut parts = self.health.parts.write().unwrap_or_else(PoisonError::into_inner);
-        let ready = if state == Word::Ready { 1.0 } else { 0.0 };
-        metrics::gauge!("geopush_health_ready", "part" => self.name.clone()).set(ready);
-        if parts.get(&self.name) != Some(&state) {
+        if self.put(state.clone()) {
             match &state {
                 Word::Ready => tracing::info!(part = self.name, "ready"),
                 Word::NotReady(why) => tracing::info!(part = self.name, why, "not ready"),
             }
+        }
+    }
+
+    /// Returns whether this is news.
+    fn put(&self, state: Word) -> bool {
+        let mut parts = self.health.parts.write().unwrap_or_else(PoisonError::into_inner);
+        let ready = if state == Word::Ready { 1.0 } else { 0.0 };
+        metrics::gauge!("geopush_health_ready", "part" => self.name.clone()).set(ready);
+        let news = parts.get(&self.name) != Some(&state);
+        if news {
             parts.insert(self.name.clone(), state);
         }
+        news
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod auth;
 mod body;
+mod door;
 mod edge;
 mod json;
 mod problem;
@@ -12,6 +13,7 @@ mod serve;
 
 pub use auth::bearer;
 pub use body::{BodyLimits, read_body};
+pub use door::Door;
 pub use edge::{Edge, RequestId};
 pub use json::{json_body, parse_json};
 pub use problem::{Invalid, Problem};

@@ -14,9 +14,11 @@ const NEAR: usize = 3;
 /// Reads keys from what was given.
 #[derive(Debug)]
 pub struct Reader {
-    given: Given,
-    errors: Vec<ConfigError>,
-    read: BTreeMap<String, Described>,
+    pub(super) given: Given,
+    pub(super) errors: Vec<ConfigError>,
+    pub(super) read: BTreeMap<String, Described>,
+    /// Keys whose names below them are not ours.
+    pub(super) tables: BTreeSet<String>,
 }
 
 impl Reader {
@@ -24,7 +26,7 @@ impl Reader {
     pub fn new(sources: Sources) -> Self {
         let mut errors = Vec::new();
         let given = Given::new(sources, &mut errors);
-        Self { given, errors, read: BTreeMap::new() }
+        Self { given, errors, read: BTreeMap::new(), tables: BTreeSet::new() }
     }
 
     /// Begins to read a key, say what it is for, and end with [`Key::or`], [`Key::optional`] or [`Key::required`].
@@ -42,6 +44,11 @@ impl Reader {
     /// The key's value, or the default.
     pub fn with_default<T: FromConfig>(&mut self, key: &str, about: &'static str, default: T) -> T {
         self.key(key, about).or(default)
+    }
+
+    /// Whether a key that was read has a value from any source, right or wrong.
+    pub fn is_given(&self, key: &str) -> bool {
+        self.read.get(key).is_some_and(|described| described.origin != Origin::Default)
     }
 
     /// Adds an error of a key that was read: what can be seen only beside other keys.
@@ -72,7 +79,12 @@ impl Reader {
         ];
         for (given, spell) in spelled {
             let known: BTreeSet<String> = self.read.keys().map(|key| spell(key)).collect();
-            for (name, found) in given.iter().filter(|(name, _)| !known.contains(*name)) {
+            let in_table = |name: &str| {
+                self.tables
+                    .iter()
+                    .any(|table| name.strip_prefix(&spell(table)).is_some_and(|rest| rest.starts_with('.')))
+            };
+            for (name, found) in given.iter().filter(|(name, _)| !known.contains(*name) && !in_table(name)) {
                 let section = known
                     .range(format!("{name}.")..)
                     .next()
