@@ -49,6 +49,18 @@ pub enum Event {
         /// The records.
         batch: Batch,
     },
+    /// Everything of an input before this offset has been in batches: what lies between are holes, as compaction and
+    /// transactions leave them. A backend that has no holes at its ends need not say so.
+    Reached {
+        /// The slice.
+        slice: u32,
+        /// The lease that it was read under.
+        lease: u64,
+        /// The index of the input.
+        input: usize,
+        /// The first offset that is not known to be a hole.
+        next: Offset,
+    },
 }
 
 /// What a stage did: it becomes visible at once and whole, or not at all.

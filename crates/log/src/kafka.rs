@@ -2,6 +2,8 @@
 
 mod client;
 mod context;
+mod group;
+mod native;
 mod record;
 
 use std::collections::BTreeMap;

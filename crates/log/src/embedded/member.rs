@@ -272,7 +272,12 @@ impl Task {
             let Some(owned) = self.slices.get_mut(&slice) else { continue };
             owned.next[input] = next;
             let lease = owned.lease;
-            if !records.is_empty() {
+            if records.is_empty() {
+                let reached = Event::Reached { slice, lease, input, next };
+                if self.emit(reached).await.is_err() {
+                    return Ok(Err(Gone));
+                }
+            } else {
                 let batch = Batch { input, records, next };
                 if self.emit(Event::Batch { slice, lease, batch }).await.is_err() {
                     return Ok(Err(Gone));

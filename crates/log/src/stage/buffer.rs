@@ -36,6 +36,10 @@ struct Input {
     paused: AtomicBool,
     /// As last committed.
     position: AtomicU64,
+    /// Everything before this has come in, or is a hole;
+    come: AtomicU64,
+    /// and the last record that came in lies right before this.
+    records_end: AtomicU64,
     /// When the last record that was handed out had arrived.
     handed_out_ms: AtomicI64,
 }
@@ -47,6 +51,8 @@ impl Progress {
             bytes: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
             position: AtomicU64::new(*position),
+            come: AtomicU64::new(*position),
+            records_end: AtomicU64::new(*position),
             handed_out_ms: AtomicI64::new(0),
         };
         let inputs = given.positions.iter().map(input).collect();
@@ -56,7 +62,10 @@ impl Progress {
     /// A batch comes in; says whether its input must be paused.
     pub(super) fn put(&self, batch: &Batch) -> bool {
         let input = &self.inputs[batch.input];
+        // The records first: whoever sees the buffer empty and this offset come knows that they were handed out.
         let records = input.records.fetch_add(batch.records.len(), Ordering::SeqCst) + batch.records.len();
+        input.records_end.store(batch.next, Ordering::SeqCst);
+        input.come.store(batch.next, Ordering::SeqCst);
         let size = size(batch);
         let bytes = input.bytes.fetch_add(size, Ordering::SeqCst) + size;
         let over = records > PAUSE_RECORDS || bytes > PAUSE_BYTES;
@@ -82,8 +91,16 @@ impl Progress {
         }
     }
 
-    pub(super) fn is_empty(&self, input: usize) -> bool {
-        self.inputs[input].records.load(Ordering::SeqCst) == 0
+    /// Everything before this offset is a hole, or has come in.
+    pub(super) fn reach(&self, input: usize, next: Offset) {
+        self.inputs[input].come.store(next, Ordering::SeqCst);
+    }
+
+    /// Everything before this offset is a hole, or has been handed out; `None` while records are buffered.
+    pub(super) fn handed_out(&self, input: usize) -> Option<Offset> {
+        let input = &self.inputs[input];
+        let come = input.come.load(Ordering::SeqCst);
+        (input.records.load(Ordering::SeqCst) == 0).then_some(come)
     }
 
     pub(super) fn commit(&self, positions: &[Offset]) {
@@ -98,10 +115,15 @@ impl Progress {
         self.committed.load(Ordering::Relaxed)
     }
 
-    /// The committed position of an input, and when the last record that was handed out of it had arrived.
-    pub(super) fn reached(&self, input: usize) -> (Offset, i64) {
+    /// The committed position of an input, over holes that follow it, and when the last record that was handed out
+    /// of it had arrived.
+    pub(super) fn committed(&self, input: usize) -> (Offset, i64) {
         let input = &self.inputs[input];
-        (input.position.load(Ordering::Relaxed), input.handed_out_ms.load(Ordering::Relaxed))
+        let position = input.position.load(Ordering::SeqCst);
+        let come = input.come.load(Ordering::SeqCst);
+        let all = position >= input.records_end.load(Ordering::SeqCst);
+        let position = if all { position.max(come) } else { position };
+        (position, input.handed_out_ms.load(Ordering::Relaxed))
     }
 }
 
@@ -140,7 +162,7 @@ mod tests {
         assert!(resumes.try_recv().is_err());
         progress.take(&batch(PAUSE_RECORDS));
         assert_eq!(resumes.try_recv().unwrap().slice, 3);
-        assert!(progress.is_empty(0) && !progress.resumes_at_once(0));
+        assert!(progress.handed_out(0).is_some() && !progress.resumes_at_once(0));
     }
 
     #[test]

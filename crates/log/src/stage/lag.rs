@@ -63,7 +63,7 @@ async fn behind(
     let now_ms = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
     let (mut records, mut seconds) = (0, 0.0_f64);
     for (slice, progress) in slices {
-        let (position, handed_out_ms) = progress.reached(input);
+        let (position, handed_out_ms) = progress.committed(input);
         let behind = log.end(topic, *slice).await?.saturating_sub(position);
         records += behind;
         if behind > 0 && handed_out_ms > 0 {

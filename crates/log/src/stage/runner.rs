@@ -16,7 +16,7 @@ use super::lag::{self, Owned};
 use super::slice::Slice;
 use super::{Stage, StageError};
 use crate::backoff::Backoff;
-use crate::{Batch, Committer, Event, Given, Group, LogError, SharedLog};
+use crate::{Batch, Committer, Event, Given, Group, LogError, Offset, SharedLog};
 
 /// How long the slices' tasks may take to finish at shutdown.
 const SHUTDOWN: Duration = Duration::from_secs(30);
@@ -94,6 +94,7 @@ impl<'a> Runner<'a> {
             Event::Closing(slices) => slices.into_iter().for_each(|slice| self.close(slice)),
             Event::Taken(slices) => slices.into_iter().for_each(|slice| self.taken(slice)),
             Event::Batch { slice, lease, batch } => self.route(slice, lease, batch),
+            Event::Reached { slice, lease, input, next } => self.reached(slice, lease, input, next),
         }
     }
 
@@ -110,7 +111,6 @@ impl<'a> Runner<'a> {
             lease,
             log: self.log.clone(),
             committer: Arc::clone(&self.committer),
-            handed_out: positions.clone(),
             positions,
             note,
             batches: receiver,
@@ -141,6 +141,12 @@ impl<'a> Runner<'a> {
             if running.progress.resumes_at_once(input) {
                 self.group.pause(slice, input, false);
             }
+        }
+    }
+
+    fn reached(&self, slice: u32, lease: u64, input: usize, next: Offset) {
+        if let Some(running) = self.slices.get(&slice).filter(|running| running.lease == lease) {
+            running.progress.reach(input, next);
         }
     }
 
@@ -233,7 +239,7 @@ impl<'a> Runner<'a> {
                                 running.task.abort();
                             }
                         }),
-                        Ok(Event::Closing(_) | Event::Given(_) | Event::Batch { .. }) => {}
+                        Ok(Event::Closing(_) | Event::Given(_) | Event::Batch { .. } | Event::Reached { .. }) => {}
                         Err(_) => return,
                     },
                     Some(ended) = self.tasks.join_next() => {

@@ -1,16 +1,13 @@
 //! What a stage's code works with.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::buffer::Progress;
-use crate::{Batch, Commit, Committer, Cursor, LogError, Lost, Offset, Record, SharedLog, Topic, Until};
-
-/// How long to look for a record between what was handed out and the end.
-const LOOK: Duration = Duration::from_secs(1);
+use crate::{Batch, Commit, Committer, LogError, Lost, Offset, Record, SharedLog, Topic};
 
 /// One slice while it is owned.
 pub struct Slice {
@@ -22,8 +19,6 @@ pub struct Slice {
     pub(super) committer: Arc<dyn Committer>,
     pub(super) positions: Vec<Offset>,
     pub(super) note: String,
-    /// The next offset to be handed out of each input.
-    pub(super) handed_out: Vec<Offset>,
     /// Bounded by pausing: see [`Progress`].
     pub(super) batches: mpsc::UnboundedReceiver<Batch>,
     pub(super) closing: CancellationToken,
@@ -60,7 +55,6 @@ impl Slice {
             batch = self.batches.recv() => batch,
         }?;
         self.progress.take(&batch);
-        self.handed_out[batch.input] = batch.next;
         let topic = self.inputs[batch.input].name();
         metrics::counter!("geopush_stage_batches_total", "stage" => self.stage).increment(1);
         metrics::counter!("geopush_stage_records_total", "stage" => self.stage, "topic" => topic)
@@ -84,23 +78,13 @@ impl Slice {
     /// # Errors
     /// When the log can't be reached.
     pub async fn is_caught_up(&self) -> Result<bool, LogError> {
-        for (input, (topic, offset)) in self.inputs.iter().zip(&self.handed_out).enumerate() {
-            if !self.progress.is_empty(input) {
-                return Ok(false);
-            }
+        for (input, topic) in self.inputs.iter().enumerate() {
             let end = self.log.end(*topic, self.number).await?;
-            if *offset < end && !self.only_holes(*topic, *offset, end).await? {
+            if self.progress.handed_out(input).is_none_or(|offset| offset < end) {
                 return Ok(false);
             }
         }
         Ok(true)
-    }
-
-    /// Compaction and transactions leave offsets without records, at the end too.
-    async fn only_holes(&self, topic: Topic, offset: Offset, end: Offset) -> Result<bool, LogError> {
-        let cursor = Cursor { topic, partition: self.number, offset };
-        let mut reader = self.log.read(vec![cursor], Until::Offsets(vec![end])).await?;
-        Ok(reader.next(LOOK).await?.is_none() && reader.done())
     }
 
     /// Publishes outputs, positions and note atomically; returns once that is durable.

@@ -1,0 +1,284 @@
+//! The slices' records: one consumer, of no group, on a thread of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{Message as _, Offset as KafkaOffset, TopicPartitionList};
+
+use super::super::client::Use;
+use super::super::context::Context;
+use super::super::record::received;
+use super::{Events, Shared};
+use crate::{Batch, Event, LogError, Offset, Received};
+
+/// How long to wait for a record before looking for commands.
+const POLL: Duration = Duration::from_millis(10);
+/// A batch has at most this many records,
+const BATCH_RECORDS: usize = 1_000;
+/// and ends with the record that brings it to this many bytes.
+const BATCH_BYTES: usize = 1 << 20;
+/// Records taken before they are handed on, so that none waits long for the others.
+const ROUND: usize = 4_000;
+
+/// What the thread is told.
+pub(super) enum Command {
+    /// Read this slice from these positions on, under this lease.
+    Begin { slice: u32, lease: u64, positions: Vec<Offset> },
+    /// Read it no more.
+    End { slice: u32 },
+    /// Hold back an input of a slice, or go on with it.
+    Pause { slice: u32, input: usize, paused: bool },
+    /// The membership is over.
+    Stop,
+}
+
+/// Starts the thread.
+pub(super) fn spawn(shared: &Arc<Shared>, events: Events) -> Result<Sender<Command>, LogError> {
+    let consumer: BaseConsumer<Context> = shared
+        .core
+        .client(Use::Fetch)
+        // It joins nothing; librdkafka wants a name before it lets partitions be assigned.
+        .set("group.id", &shared.group)
+        .create_with_context(Context::new(Use::Fetch))
+        .map_err(|error| LogError::Backend(format!("a consumer could not be made: {error}")))?;
+    let (sender, commands) = channel();
+    let fetch = Fetch { shared: Arc::clone(shared), consumer, commands, events, slices: BTreeMap::new() };
+    std::thread::Builder::new()
+        .name(format!("{}-fetch", shared.stage))
+        .spawn(move || fetch.run())
+        .map_err(|error| LogError::Backend(format!("a thread could not be started: {error}")))?;
+    Ok(sender)
+}
+
+struct Fetch {
+    shared: Arc<Shared>,
+    consumer: BaseConsumer<Context>,
+    commands: Receiver<Command>,
+    events: Events,
+    slices: BTreeMap<u32, Reading>,
+}
+
+/// A slice that is read.
+struct Reading {
+    lease: u64,
+    inputs: Vec<Input>,
+}
+
+#[derive(Default)]
+struct Input {
+    /// Read, and not handed on yet.
+    records: Vec<Received>,
+    bytes: usize,
+    /// Everything before this was read.
+    next: Offset,
+    paused: bool,
+}
+
+/// Nobody takes events any more, or the thread was told to stop.
+struct Over;
+
+impl Fetch {
+    fn run(mut self) {
+        while self.round().is_ok() {}
+    }
+
+    fn round(&mut self) -> Result<(), Over> {
+        loop {
+            match self.commands.try_recv() {
+                Ok(command) => self.obey(command)?,
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return Err(Over),
+            }
+        }
+        let mut ended = BTreeSet::new();
+        let mut wait = POLL;
+        for _ in 0..ROUND {
+            match self.consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => {
+                    if let Some((slice, input)) = take(&self.shared, &mut self.slices, &message) {
+                        self.hand_on(slice, input)?;
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    ended.insert(partition.cast_unsigned());
+                }
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                    return self.emit(Err(LogError::Backend(format!("records could not be read: {error}"))));
+                }
+                // librdkafka goes on by itself, and its log and statistics tell of it.
+                Some(Err(_)) => {}
+            }
+            wait = Duration::ZERO;
+        }
+        let all: Vec<(u32, usize)> = self
+            .slices
+            .iter()
+            .flat_map(|(slice, reading)| (0..reading.inputs.len()).map(|input| (*slice, input)))
+            .collect();
+        for (slice, input) in all {
+            self.hand_on(slice, input)?;
+        }
+        self.tell_of_ends(&ended)
+    }
+
+    fn emit(&self, event: Result<Event, LogError>) -> Result<(), Over> {
+        self.events.blocking_send(event).map_err(|_| Over)
+    }
+
+    fn obey(&mut self, command: Command) -> Result<(), Over> {
+        match command {
+            Command::Begin { slice, lease, positions } => {
+                let inputs = positions.iter().map(|next| Input { next: *next, ..Input::default() }).collect();
+                self.slices.insert(slice, Reading { lease, inputs });
+                let offset = |input: usize| {
+                    // Offsets come from the cluster, which counts in i64.
+                    KafkaOffset::Offset(positions[input].cast_signed())
+                };
+                self.assign(slice, &offset)
+            }
+            Command::End { slice } => {
+                if self.slices.remove(&slice).is_some() {
+                    let list = self.list(slice, &|_| KafkaOffset::Invalid);
+                    self.check(self.consumer.incremental_unassign(&list))?;
+                }
+                Ok(())
+            }
+            Command::Pause { slice, input, paused } => {
+                let Some(reading) = self.slices.get_mut(&slice) else { return Ok(()) };
+                reading.inputs[input].paused = paused;
+                let mut list = TopicPartitionList::new();
+                list.add_partition(self.shared.core.name(self.shared.inputs[input]), slice.cast_signed());
+                let done = if paused { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
+                self.check(done)
+            }
+            Command::Stop => Err(Over),
+        }
+    }
+
+    fn assign(&self, slice: u32, offset: &dyn Fn(usize) -> KafkaOffset) -> Result<(), Over> {
+        let list = self.list(slice, offset);
+        self.check(self.consumer.incremental_assign(&list))?;
+        // A pause outlives the assignment that it was made for.
+        self.check(self.consumer.resume(&list))
+    }
+
+    /// A slice's partitions.
+    fn list(&self, slice: u32, offset: &dyn Fn(usize) -> KafkaOffset) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for (input, topic) in self.shared.inputs.iter().enumerate() {
+            let name = self.shared.core.name(*topic);
+            list.add_partition_offset(name, slice.cast_signed(), offset(input))
+                .expect("names of topics and offsets are valid");
+        }
+        list
+    }
+
+    fn check(&self, result: Result<(), KafkaError>) -> Result<(), Over> {
+        match result {
+            Ok(()) => Ok(()),
+            Err(error) => self.emit(Err(LogError::Backend(format!("a slice could not be read: {error}")))),
+        }
+    }
+
+    /// Emits what was read of an input, unless it is paused.
+    fn hand_on(&mut self, slice: u32, input: usize) -> Result<(), Over> {
+        let Some(reading) = self.slices.get_mut(&slice) else { return Ok(()) };
+        let lease = reading.lease;
+        let read = &mut reading.inputs[input];
+        if read.paused || read.records.is_empty() {
+            return Ok(());
+        }
+        let (records, next) = (std::mem::take(&mut read.records), read.next);
+        read.bytes = 0;
+        for batch in bounded(records, input, next) {
+            self.emit(Ok(Event::Batch { slice, lease, batch }))?;
+        }
+        Ok(())
+    }
+
+    /// A partition that was read to its end may end in offsets without records: markers of transactions, or what
+    /// compaction left. The end's own event names no topic, so every input of the slice is looked at.
+    fn tell_of_ends(&mut self, ended: &BTreeSet<u32>) -> Result<(), Over> {
+        if ended.is_empty() {
+            return Ok(());
+        }
+        let Ok(positions) = self.consumer.position() else { return Ok(()) };
+        let mut reached = Vec::new();
+        for (slice, reading) in self.slices.iter_mut().filter(|(slice, _)| ended.contains(slice)) {
+            for (input, topic) in self.shared.inputs.iter().enumerate() {
+                let found = positions.find_partition(self.shared.core.name(*topic), slice.cast_signed());
+                let read = &mut reading.inputs[input];
+                if let Some(KafkaOffset::Offset(position)) = found.map(|found| found.offset())
+                    && position.cast_unsigned() > read.next
+                    && read.records.is_empty()
+                {
+                    read.next = position.cast_unsigned();
+                    reached.push(Event::Reached {
+                        slice: *slice,
+                        lease: reading.lease,
+                        input,
+                        next: read.next,
+                    });
+                }
+            }
+        }
+        reached.into_iter().try_for_each(|event| self.emit(Ok(event)))
+    }
+}
+
+/// Puts a message to its slice's input; which, if that is full.
+fn take(
+    shared: &Shared,
+    slices: &mut BTreeMap<u32, Reading>,
+    message: &BorrowedMessage<'_>,
+) -> Option<(u32, usize)> {
+    let slice = message.partition().cast_unsigned();
+    let input = shared.inputs.iter().position(|topic| shared.core.name(*topic) == message.topic())?;
+    let read = slices.get_mut(&slice)?.inputs.get_mut(input)?;
+    let record = received(message);
+    read.next = record.offset + 1;
+    read.bytes += size(&record);
+    read.records.push(record);
+    (read.records.len() >= BATCH_RECORDS || read.bytes >= BATCH_BYTES).then_some((slice, input))
+}
+
+fn size(record: &Received) -> usize {
+    record.key.len() + record.value.as_ref().map_or(0, Bytes::len)
+}
+
+/// Cuts what was read into batches; more than one comes of an input that was paused meanwhile.
+fn bounded(records: Vec<Received>, input: usize, end: Offset) -> Vec<Batch> {
+    let mut batches = Vec::new();
+    let mut current = Vec::new();
+    let mut bytes = 0;
+    for record in records {
+        bytes += size(&record);
+        current.push(record);
+        if current.len() >= BATCH_RECORDS || bytes >= BATCH_BYTES {
+            bytes = 0;
+            batches.push(std::mem::take(&mut current));
+        }
+    }
+    if !current.is_empty() {
+        batches.push(current);
+    }
+    let last = batches.len();
+    batches
+        .into_iter()
+        .enumerate()
+        .map(|(number, records)| {
+            let next = match records.last() {
+                Some(record) if number + 1 < last => record.offset + 1,
+                _ => end,
+            };
+            Batch { input, records, next }
+        })
+        .collect()
+}

@@ -1,0 +1,220 @@
+//! The member's transactional producer, and one transaction.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::statistics::Statistics;
+use rdkafka::{ClientContext, Offset as KafkaOffset, TopicPartitionList};
+
+use super::super::client::Use;
+use super::super::context::Context;
+use super::super::native;
+use super::super::record::headers;
+use super::Shared;
+use super::commit::Queued;
+use super::ownership::Standing;
+use super::settle::{metadata, transactional};
+use crate::Record;
+use crate::backoff::Backoff;
+
+/// How long each step of a transaction may take: less than the broker keeps a transaction open.
+const STEP: Duration = Duration::from_secs(8);
+/// The pause when the client's queue is full.
+const FULL: Duration = Duration::from_millis(1);
+
+/// Why a transaction did not come about.
+pub(super) enum Failure {
+    /// The group was rebalancing; nothing is left of the transaction. It may be tried again with a new standing.
+    Rebalancing,
+    /// Nobody knows what is left of it.
+    Broken(String),
+}
+
+/// Makes transactions, and the producer for them again whenever one failed.
+pub(super) struct Transactions {
+    shared: Arc<Shared>,
+    producer: Option<ThreadedProducer<CommitContext>>,
+}
+
+impl Transactions {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, producer: None }
+    }
+
+    /// Has a producer at hand, unless the member leaves before there can be one.
+    pub(super) fn prepare(&mut self) {
+        let mut backoff = Backoff::default();
+        while self.producer.is_none() && !self.shared.ownership.is_leaving() {
+            match self.make() {
+                Ok(producer) => self.producer = Some(producer),
+                Err(error) => {
+                    let pause = backoff.next();
+                    tracing::warn!(
+                        %error, ?pause, stage = self.shared.stage,
+                        "transactions can't be made yet; it is tried again. If it lasts, look after the brokers"
+                    );
+                    std::thread::sleep(pause);
+                }
+            }
+        }
+    }
+
+    /// Throws the producer away and makes it again: the new one ends whatever the old one left open.
+    pub(super) fn start_over(&mut self) {
+        self.producer = None;
+        metrics::counter!("geopush_kafka_producer_restarts_total", "stage" => self.shared.stage.clone())
+            .increment(1);
+        self.prepare();
+    }
+
+    fn make(&self) -> KafkaResult<ThreadedProducer<CommitContext>> {
+        let context = CommitContext { client: Context::new(Use::Commit), failed: AtomicBool::new(false) };
+        let config = transactional(&self.shared, &self.shared.transactional_id);
+        let producer: ThreadedProducer<CommitContext> = config.create_with_context(context)?;
+        producer.init_transactions(STEP)?;
+        Ok(producer)
+    }
+
+    /// Publishes these commits' outputs, positions and notes, all or none.
+    pub(super) fn run(&mut self, batch: &[Queued], standing: &Standing) -> Result<(), Failure> {
+        self.prepare();
+        let Some(producer) = &self.producer else {
+            return Err(Failure::Broken("the member leaves, and has no producer".to_owned()));
+        };
+        let begun = Instant::now();
+        let result = transact(&self.shared, producer, batch, standing);
+        let outcome = match &result {
+            Ok(()) => "committed",
+            Err(Failure::Rebalancing) => "rebalancing",
+            Err(Failure::Broken(_)) => "failed",
+        };
+        let stage = || self.shared.stage.clone();
+        metrics::counter!("geopush_kafka_transactions_total", "stage" => stage(), "outcome" => outcome)
+            .increment(1);
+        metrics::histogram!("geopush_kafka_transaction_seconds", "stage" => stage())
+            .record(begun.elapsed().as_secs_f64());
+        metrics::histogram!("geopush_kafka_transaction_commits", "stage" => stage())
+            .record(batch.len() as f64);
+        result
+    }
+}
+
+fn transact(
+    shared: &Shared,
+    producer: &ThreadedProducer<CommitContext>,
+    batch: &[Queued],
+    standing: &Standing,
+) -> Result<(), Failure> {
+    let broken = |error: KafkaError| Failure::Broken(error.to_string());
+    producer.context().failed.store(false, Ordering::SeqCst);
+    producer.begin_transaction().map_err(broken)?;
+    let deadline = Instant::now() + STEP;
+    for (partition, record) in batch.iter().flat_map(|queued| &queued.outputs) {
+        send(shared, producer, *partition, record, deadline).map_err(broken)?;
+    }
+    let offsets = offsets(shared, batch).map_err(broken)?;
+    if let Err(error) = producer.send_offsets_to_transaction(&offsets, &standing.metadata, STEP) {
+        return Err(after_refused_offsets(producer, &error));
+    }
+    native::commit_transaction(producer, STEP).map_err(Failure::Broken)?;
+    if producer.context().failed.load(Ordering::SeqCst) {
+        return Err(Failure::Broken("a record was not taken by the brokers".to_owned()));
+    }
+    Ok(())
+}
+
+/// A group that is rebalancing refuses offsets. That is no reason to give up the slices that stay: the transaction is
+/// aborted, and made again when the group is through.
+fn after_refused_offsets(producer: &ThreadedProducer<CommitContext>, error: &KafkaError) -> Failure {
+    let rebalancing = matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::RebalanceInProgress | RDKafkaErrorCode::IllegalGeneration)
+    );
+    let aborts = matches!(error, KafkaError::Transaction(error) if error.txn_requires_abort());
+    if rebalancing && aborts && producer.abort_transaction(STEP).is_ok() {
+        Failure::Rebalancing
+    } else {
+        Failure::Broken(error.to_string())
+    }
+}
+
+fn send(
+    shared: &Shared,
+    producer: &ThreadedProducer<CommitContext>,
+    partition: i32,
+    record: &Record,
+    deadline: Instant,
+) -> KafkaResult<()> {
+    let mut message =
+        BaseRecord::to(shared.core.name(record.topic)).partition(partition).key(&record.key[..]);
+    if let Some(value) = &record.value {
+        message = message.payload(&value[..]);
+    }
+    if let Some(headers) = headers(record.trace) {
+        message = message.headers(headers);
+    }
+    loop {
+        match producer.send(message) {
+            Ok(()) => return Ok(()),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again))
+                if Instant::now() < deadline =>
+            {
+                message = again;
+                std::thread::sleep(FULL);
+            }
+            Err((error, _)) => return Err(error),
+        }
+    }
+}
+
+/// The positions of all slices; of two commits of one slice the later one's.
+fn offsets(shared: &Shared, batch: &[Queued]) -> KafkaResult<TopicPartitionList> {
+    let latest: std::collections::BTreeMap<u32, &Queued> =
+        batch.iter().map(|queued| (queued.slice(), queued)).collect();
+    let mut list = TopicPartitionList::new();
+    for (slice, queued) in latest {
+        for (input, (topic, position)) in shared.inputs.iter().zip(&queued.positions).enumerate() {
+            let mut place = list.add_partition(shared.core.name(*topic), slice.cast_signed());
+            place.set_offset(KafkaOffset::Offset(position.cast_signed()))?;
+            if input == 0 {
+                place.set_metadata(metadata(&shared.transactional_id, &queued.note));
+            }
+        }
+    }
+    Ok(list)
+}
+
+/// Hears whether a record was not taken.
+struct CommitContext {
+    client: Context,
+    failed: AtomicBool,
+}
+
+impl ProducerContext for CommitContext {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if result.is_err() {
+            self.failed.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+impl ClientContext for CommitContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.client.log(level, facility, line);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.client.stats(statistics);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.client.error(error, reason);
+    }
+}
