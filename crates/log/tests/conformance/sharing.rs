@@ -21,7 +21,7 @@ async fn give_back(group: &mut Box<dyn Group>, count: usize) -> Vec<u32> {
         match event(group).await {
             Event::Closing(slices) => slices.into_iter().for_each(|slice| group.closed(slice)),
             Event::Taken(slices) => taken.extend(slices),
-            Event::Given(_) | Event::Batch { .. } => {}
+            Event::Given(_) | Event::Batch { .. } | Event::Reached { .. } => {}
         }
     }
     taken
