@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand};
-use geopush_fleet::{Cassandra, FleetError, Kafka};
+use geopush_fleet::{Cassandra, FleetError, Jars, Kafka, Product};
 
 /// Kafka and Cassandra on this machine, with empty disks. They end with this process.
 #[derive(Parser)]
@@ -16,6 +16,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
+    /// Downloads what they consist of, and checks it.
+    Get,
     /// Starts them, prints their addresses as a line of JSON, and stays until standard input ends.
     Up {
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
@@ -40,6 +42,11 @@ fn main() -> ExitCode {
 
 fn run(action: &Action) -> Result<ExitCode, Box<dyn Error>> {
     match action {
+        Action::Get => {
+            Jars::of(Product::Kafka)?;
+            Jars::of(Product::Cassandra)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Action::Up { kafka_nodes } => {
             let (kafka, cassandra) = start(usize::from(*kafka_nodes))?;
             println!("{}", serde_json::json!({ "kafka": kafka.brokers(), "cql": cassandra.address() }));
