@@ -19,6 +19,8 @@ use crate::{Batch, Event, LogError, Offset, Received};
 
 /// How long to wait for a record before looking for commands.
 const POLL: Duration = Duration::from_millis(10);
+/// How long to wait for the topics' leaders.
+const METADATA: Duration = Duration::from_secs(5);
 /// A batch has at most this many records,
 const BATCH_RECORDS: usize = 1_000;
 /// and ends with the record that brings it to this many bytes.
@@ -85,6 +87,10 @@ struct Over;
 
 impl Fetch {
     fn run(mut self) {
+        for topic in &self.shared.inputs {
+            // So that the first slice need not wait for it; if it fails now, it is asked for again then.
+            let _ = self.consumer.fetch_metadata(Some(self.shared.core.name(*topic)), METADATA);
+        }
         while self.round().is_ok() {}
     }
 
