@@ -122,4 +122,9 @@ pub trait Committer: Send + Sync {
     /// Publishes a slice's outputs, positions and note atomically. Commits of one slice happen in the order of the
     /// calls; concurrent slices' commits are put together. The commit happens even if the future is dropped.
     fn commit(&self, commit: Commit) -> BoxFuture<'static, Result<(), Lost>>;
+
+    /// Whether a slice is surely still owned under this lease. A process that was stopped for a while does not know
+    /// what others were given meanwhile: it holds nothing then, before anything else has told it so. For what must not
+    /// be done twice and is no commit.
+    fn holds(&self, slice: u32, lease: u64) -> bool;
 }

@@ -26,7 +26,7 @@ pub use group::{Batch, Commit, Committer, Event, Given, Group, Lost};
 pub use kafka::KafkaOptions;
 pub use record::{Partition, Received, Record, TraceId};
 pub use rejected::rejected;
-pub use stage::{Slice, Stage, StageError, run_stage};
+pub use stage::{Hold, Slice, Stage, StageError, run_stage};
 pub use topic::{Cleanup, Topic, partition_of};
 
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use crate::backoff::Backoff;
 use crate::{LogError, Lost, SharedLog, Topic};
 use runner::Runner;
 
-pub use slice::Slice;
+pub use slice::{Hold, Slice};
 
 /// Why a slice's task ended before it was asked to.
 #[derive(Debug, thiserror::Error)]

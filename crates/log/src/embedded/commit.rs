@@ -73,6 +73,11 @@ impl Committer for Membership {
         }
         .boxed()
     }
+
+    /// Nobody else has the file, however long this process stands still.
+    fn holds(&self, slice: u32, lease: u64) -> bool {
+        self.leases.get(slice as usize).is_some_and(|newest| newest.is(lease))
+    }
 }
 
 /// How far a slice has come.

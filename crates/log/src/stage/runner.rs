@@ -327,6 +327,10 @@ mod tests {
         fn commit(&self, _commit: Commit) -> BoxFuture<'static, Result<(), Lost>> {
             std::future::pending().boxed()
         }
+
+        fn holds(&self, _slice: u32, _lease: u64) -> bool {
+            true
+        }
     }
 
     /// Takes no batch.

@@ -87,6 +87,11 @@ impl Slice {
         Ok(true)
     }
 
+    /// The hold of this lease on the slice, for work that goes on beside this task.
+    pub fn hold(&self) -> Hold {
+        Hold { slice: self.number, lease: self.lease, committer: Arc::clone(&self.committer) }
+    }
+
     /// Publishes outputs, positions and note atomically; returns once that is durable.
     ///
     /// # Errors
@@ -112,5 +117,20 @@ impl Slice {
         self.positions = positions;
         self.note = note;
         Ok(())
+    }
+}
+
+/// Whether a slice is still owned as it was: see [`Committer::holds`].
+#[derive(Clone)]
+pub struct Hold {
+    slice: u32,
+    lease: u64,
+    committer: Arc<dyn Committer>,
+}
+
+impl Hold {
+    /// Whether the slice is surely still owned.
+    pub fn is_sure(&self) -> bool {
+        self.committer.holds(self.slice, self.lease)
     }
 }

@@ -104,6 +104,7 @@ pub async fn the_commit_of_a_former_owner_is_lost(harness: &dyn Harness) {
     let theirs = given(&mut second, count).await;
     let output = || vec![Record::new(Topic::Transitions, "k", "x")];
     for given in &mine {
+        assert!(!zombie.holds(given.slice, given.lease));
         zombie.commit(commit_of(given, "too late", output())).await.unwrap_err();
     }
     assert!(read_topic(&log, Topic::Transitions).await.is_empty());
@@ -130,6 +131,7 @@ pub async fn a_reset_slice_starts_again_from_its_last_commit(harness: &dyn Harne
     assert_ne!(again.lease, slices[1].lease);
     let (records, _) = records_of(&mut group, 1, 3).await;
     assert_eq!(texts(&records), ["2", "3", "4"]);
+    assert!(group.committer().holds(1, again.lease) && !group.committer().holds(1, slices[1].lease));
     let stale = commit_of(&slices[1], "under the old lease", Vec::new());
     group.committer().commit(stale).await.unwrap_err();
     group.committer().commit(commit_of(&again, "under the new one", Vec::new())).await.unwrap();

@@ -118,8 +118,13 @@ impl Committer for Commits {
         async move { ended.await.unwrap_or_else(|_| Err(Lost { reason: "the member has left".to_owned() })) }
             .boxed()
     }
+
+    fn holds(&self, slice: u32, lease: u64) -> bool {
+        self.shared.ownership.holds(slice, lease)
+    }
 }
 
+/// One thread's side of [`Commits`].
 struct Thread {
     shared: Arc<Shared>,
     work: Receiver<Work>,

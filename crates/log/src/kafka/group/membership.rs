@@ -79,6 +79,7 @@ impl Membership {
     fn run(&mut self) {
         let core = Arc::clone(&self.shared.core);
         while !self.shared.ownership.is_leaving() && !core.closed.is_cancelled() {
+            self.beat();
             match self.consumer.poll(POLL) {
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
                     let lost = LogError::Backend(format!("the group threw this member out: {error}"));
@@ -92,6 +93,19 @@ impl Membership {
             if self.tell_lost().and_then(|()| self.settle()).is_err() {
                 return;
             }
+        }
+    }
+
+    fn beat(&self) {
+        let slices = self.shared.ownership.beat();
+        if slices > 0 {
+            metrics::counter!("geopush_kafka_doubts_total", "stage" => self.shared.stage.clone())
+                .increment(1);
+            tracing::warn!(
+                slices,
+                stage = self.shared.stage,
+                "this process stood still for seconds; its slices start again from their last commits"
+            );
         }
     }
 

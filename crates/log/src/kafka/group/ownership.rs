@@ -2,9 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
+
+/// A membership that has not looked after itself for so long may be over without its knowing: a process that was
+/// stopped, or a machine that slept. The group waits longer before it gives slices to others (`session.timeout.ms`,
+/// 6 s after the last heartbeat).
+const DOUBT: Duration = Duration::from_secs(4);
+/// How often whoever waits on the membership's thread looks up.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A slice of this member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,15 +47,35 @@ pub(super) struct Standing {
     pub(super) metadata: Arc<ConsumerGroupMetadata>,
 }
 
+/// A moment by two clocks: the one that only grows stands still while a machine sleeps, the other one may be set.
+#[derive(Clone, Copy)]
+struct Moment(Instant, SystemTime);
+
+impl Moment {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long a process was stopped is this crate's own to know"
+    )]
+    fn now() -> Self {
+        Self(Instant::now(), SystemTime::now())
+    }
+
+    /// The time between, by the clock that shows more of it.
+    fn until(self, later: Self) -> Duration {
+        let by_wall = later.1.duration_since(self.1).unwrap_or_default();
+        later.0.saturating_duration_since(self.0).max(by_wall)
+    }
+}
+
 /// Shared by the member, its threads and its committer.
-#[derive(Default)]
 pub(super) struct Ownership {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct State {
+    /// When the membership last looked after itself.
+    beat: Moment,
     standing: Option<Standing>,
     rebalances: u64,
     slices: BTreeMap<u32, Phase>,
@@ -58,7 +85,26 @@ struct State {
     leaving: bool,
 }
 
+impl Default for Ownership {
+    fn default() -> Self {
+        Self::new(Moment::now())
+    }
+}
+
 impl Ownership {
+    fn new(beat: Moment) -> Self {
+        let state = State {
+            beat,
+            standing: None,
+            rebalances: 0,
+            slices: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            last_lease: 0,
+            leaving: false,
+        };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,6 +124,41 @@ impl Ownership {
     }
 
     // What the membership does.
+
+    /// The membership looks after itself. If it had not for too long, its slices start again from their last commits:
+    /// how many.
+    pub(super) fn beat(&self) -> usize {
+        self.beat_at(Moment::now())
+    }
+
+    fn beat_at(&self, now: Moment) -> usize {
+        let mut state = self.lock();
+        let doubtful = state.is_doubtful(now);
+        state.beat = now;
+        if !doubtful {
+            return 0;
+        }
+        let held = state.slices.values_mut().filter(|phase| phase.lease().is_some());
+        let lost = held.map(|phase| *phase = Phase::Lost).count();
+        drop(state);
+        self.changed.notify_all();
+        lost
+    }
+
+    /// Waits on the membership's thread, which goes on looking after itself.
+    fn wait_beating(&self, timeout: Duration, done: impl Fn(&State) -> bool) -> bool {
+        let deadline = Instant::now() + timeout;
+        loop {
+            self.beat();
+            let now = Instant::now();
+            if self.wait(deadline.min(now + LOOK), &done) {
+                return true;
+            }
+            if now >= deadline {
+                return false;
+            }
+        }
+    }
 
     /// A rebalance: what the group knows this member by from now on; `None` when it was thrown out.
     pub(super) fn stand(&self, metadata: Option<ConsumerGroupMetadata>) {
@@ -140,7 +221,7 @@ impl Ownership {
 
     /// Waits until the tasks have given these slices back and what they committed has ended.
     pub(super) fn wait_for_return(&self, slices: &[u32], timeout: Duration) {
-        self.wait(Instant::now() + timeout, |state| {
+        self.wait_beating(timeout, |state| {
             state.leaving
                 || slices.iter().all(|slice| {
                     !matches!(state.slices.get(slice), Some(Phase::Closing { .. }))
@@ -159,8 +240,7 @@ impl Ownership {
 
     /// Waits until nothing is under way for these slices; whether that came.
     pub(super) fn wait_for_idle(&self, slices: &[u32], timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
-        self.wait(deadline, |state| slices.iter().all(|slice| !state.pending.contains_key(slice)))
+        self.wait_beating(timeout, |state| slices.iter().all(|slice| !state.pending.contains_key(slice)))
     }
 
     /// All slices.
@@ -212,6 +292,16 @@ impl Ownership {
         })
     }
 
+    /// Whether this lease is surely the slice's still.
+    pub(super) fn holds(&self, slice: u32, lease: u64) -> bool {
+        self.holds_at(slice, lease, Moment::now())
+    }
+
+    fn holds_at(&self, slice: u32, lease: u64, now: Moment) -> bool {
+        let state = self.lock();
+        state.passes(slice, lease) && !state.is_doubtful(now)
+    }
+
     /// Whether a commit that was let in may still go on.
     pub(super) fn passes(&self, slice: u32, lease: u64) -> bool {
         self.lock().passes(slice, lease)
@@ -249,6 +339,10 @@ impl Ownership {
 }
 
 impl State {
+    fn is_doubtful(&self, now: Moment) -> bool {
+        self.beat.until(now) > DOUBT
+    }
+
     fn passes(&self, slice: u32, lease: u64) -> bool {
         self.slices.get(&slice).and_then(|phase| phase.lease()) == Some(lease)
     }
@@ -297,6 +391,23 @@ mod tests {
         returned.join().unwrap();
         assert_eq!(ownership.remove(&[0, 1]), [0]);
         assert!(!ownership.passes(0, lease));
+    }
+
+    #[test]
+    fn a_member_that_was_stopped_holds_nothing_until_its_slices_have_started_again() {
+        let start = Moment::now();
+        let ownership = Ownership::new(start);
+        ownership.grant([0]);
+        let lease = ownership.open(0);
+        let later = |by: Duration| Moment(start.0 + by, start.1 + by);
+        assert_eq!(ownership.beat_at(later(DOUBT)), 0);
+        assert!(ownership.holds_at(0, lease, later(2 * DOUBT)));
+        // The machine slept: one clock alone shows it.
+        let woken = Moment(start.0 + DOUBT, start.1 + 3 * DOUBT);
+        assert!(!ownership.holds_at(0, lease, woken), "nobody has looked after it yet");
+        assert_eq!(ownership.beat_at(woken), 1);
+        assert!(!ownership.holds_at(0, lease, woken) && !ownership.passes(0, lease));
+        assert_eq!(ownership.take_lost(), [0]);
     }
 
     #[test]

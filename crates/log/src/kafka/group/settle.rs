@@ -16,7 +16,7 @@ use crate::Offset;
 const ALL: Duration = Duration::from_secs(1);
 const ONE: Duration = Duration::from_millis(200);
 /// How long to wait until a transaction of a former owner is ended.
-const FENCE: Duration = Duration::from_secs(5);
+const FENCE: Duration = Duration::from_secs(2);
 /// Between two complaints.
 const COMPLAIN: Duration = Duration::from_secs(10);
 
@@ -58,7 +58,10 @@ impl Settler {
             Ok(settled) => settled,
             Err(error) => {
                 self.failed(shared, &error.to_string());
-                let one = |slice: &u32| committed(shared, consumer, &[*slice], ONE).ok();
+                let one = |slice: &u32| {
+                    shared.ownership.beat();
+                    committed(shared, consumer, &[*slice], ONE).ok()
+                };
                 slices.iter().filter_map(one).flatten().collect()
             }
         };
@@ -99,6 +102,7 @@ impl Settler {
             }
         };
         for owner in owners.iter().filter(|owner| !owner.is_empty() && **owner != shared.transactional_id) {
+            shared.ownership.beat();
             let fenced = transactional(shared, owner)
                 .create()
                 .and_then(|producer: BaseProducer| producer.init_transactions(FENCE));
