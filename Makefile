@@ -4,20 +4,24 @@
 
 # Built by the tests.
 BIN := target/debug/geopush
+SERVERS := target/debug/geopush-servers
 CARGO_DENY_VERSION := 0.20.2
 
 demo: ## The whole system in one process, with simulated phones and stand-ins for FCM and APNs
 	cargo run --release --locked -- demo $(ARGS)
 
 test: ## Everything that needs no more than Rust, gcc and make
-	cargo test --workspace --locked --no-fail-fast
+	cargo test --workspace --exclude geopush-fleet --locked --no-fail-fast
 
-test-all: test ## And what needs promtool and Python: alerts, the providers' clients, an outside judge, the tour
+test-all: test ## And what needs promtool, Python, Java 17 and Maven: alerts, real servers, outside clients and judges
 	deploy/prometheus/check.sh
 	tests/official-clients/run.sh $(BIN)
 	tests/outside-judge/run.sh $(BIN)
 	tests/contracts/run.sh $(BIN)
 	tests/tour.sh $(BIN)
+	@echo "== on Kafka and Cassandra; the first time they are downloaded"
+	cargo build -p geopush-fleet --locked
+	$(SERVERS) with cargo test -p geopush-fleet --locked --no-fail-fast -- --test-threads=2
 
 lint:
 	cargo fmt --all --check

@@ -31,7 +31,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 /// Folders of the servers that process `id` has started.
 fn folders(id: u32) -> BTreeSet<PathBuf> {
     let mine = format!("run-{id}-");
-    let entries = fs::read_dir(home()).unwrap().map(|entry| entry.unwrap());
+    let entries = fs::read_dir(home()).expect("the cache is there").flatten();
     entries.filter(|e| e.file_name().to_string_lossy().starts_with(&mine)).map(|e| e.path()).collect()
 }
 
@@ -70,18 +70,18 @@ fn a_command_is_run_with_the_servers_and_its_end_is_passed_on() {
 
 /// A folder of programs in which `mvn` does what `script` says, with the folder it should fill in `$to`.
 fn with_maven(script: &str) -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a folder can be made");
     let mvn = dir.path().join("mvn");
     let text = format!("#!/bin/sh\nfor to; do :; done\nto=${{to#-DoutputDirectory=}}\n{script}\n");
-    fs::write(&mvn, text).unwrap();
-    fs::set_permissions(&mvn, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(&mvn, text).expect("the folder takes files");
+    fs::set_permissions(&mvn, fs::Permissions::from_mode(0o755)).expect("it is ours");
     dir
 }
 
 /// `geopush-servers get` with an empty cache at `target`, and the programs of `path` before the machine's.
 fn get(target: &Path, path: &Path) -> Command {
     let mut command = servers();
-    let system = std::env::var("PATH").unwrap();
+    let system = std::env::var("PATH").expect("there is a PATH");
     command.arg("get").env("CARGO_TARGET_DIR", target).env("PATH", format!("{}:{system}", path.display()));
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -90,7 +90,7 @@ fn get(target: &Path, path: &Path) -> Command {
 fn complaint(mut command: Command) -> String {
     let output = command.output().expect("the binary starts");
     assert!(!output.status.success());
-    String::from_utf8(output.stderr).unwrap()
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]

@@ -38,12 +38,12 @@ fn tool(kafka: &Kafka, class: &str, arguments: &str, input: &str) -> Result<Stri
 fn write(kafka: &Kafka, topic: &str, value: &str) {
     // It acknowledges by all replicas; a broker that was killed is missed after some seconds.
     let arguments = format!("--topic {topic} --message-send-max-retries 1000");
-    tool(kafka, PRODUCER, &arguments, value).unwrap();
+    tool(kafka, PRODUCER, &arguments, value).expect("the write is acknowledged");
 }
 
 fn read(kafka: &Kafka, topic: &str, count: usize) -> String {
     let arguments = format!("--topic {topic} --from-beginning --max-messages {count} --timeout-ms 60000");
-    tool(kafka, CONSUMER, &arguments, "").unwrap()
+    tool(kafka, CONSUMER, &arguments, "").expect("the topic can be read")
 }
 
 fn connect(address: &str) -> io::Result<TcpStream> {
@@ -53,8 +53,9 @@ fn connect(address: &str) -> io::Result<TcpStream> {
 }
 
 fn ask(address: &str, question: &str) -> Vec<u8> {
-    let mut cql = Cql::start(connect(address).unwrap(), "", "").unwrap();
-    cql.query(question).unwrap()
+    let stream = connect(address).expect("the node listens");
+    let mut cql = Cql::start(stream, "", "").expect("the node lets anybody in");
+    cql.query(question).expect("the node answers")
 }
 
 fn contains(body: &[u8], text: &str) -> bool {
@@ -127,8 +128,8 @@ fn a_paused_server_keeps_its_connections_and_says_nothing_until_it_is_resumed() 
 
 /// Lists topics with these client properties.
 fn list_topics(kafka: &Kafka, properties: &[String]) -> Result<String, String> {
-    let file = kafka.secured().unwrap().ca.with_file_name("client.properties");
-    std::fs::write(&file, properties.join("\n")).unwrap();
+    let file = kafka.secured().expect("it is secured").ca.with_file_name("client.properties");
+    std::fs::write(&file, properties.join("\n")).expect("the folder takes files");
     tool(kafka, TOPICS, &format!("--list --command-config {}", file.display()), "")
 }
 
