@@ -17,7 +17,8 @@ pub enum StoreError {
     /// Too much is waiting already; nothing was written.
     #[error("the store is full: too many writes are waiting; try again in a moment")]
     Full,
-    /// A value is not of its column's type, on its way in or out; a double that is not a number is of no type.
+    /// A value is not of its column's type, on its way in or out, or is no key; a double that is not a number is of no
+    /// type.
     #[error(
         "table {table}, column {column}: the value is not of the declared type; check which version wrote it"
     )]
@@ -58,10 +59,15 @@ pub trait Backend: Send + Sync + 'static {
     /// Makes the tables that are missing and adds the columns that are; idempotent.
     async fn migrate(&self, schemas: &[&'static Schema]) -> Result<(), StoreError>;
 
-    /// Writes rows, in their order: of two with the same key the later one stays.
+    /// Whether [`Backend::migrate`] left nothing to do that the operations need; cheap enough to ask every second.
+    async fn is_migrated(&self, schemas: &[&'static Schema]) -> Result<bool, StoreError>;
+
+    /// Writes rows, in their order: of two with the same key the later one stays, or the one with the greater
+    /// [`Schema::stamp`] where the table is declared so.
     async fn put(&self, schema: &'static Schema, rows: Vec<Vec<Value>>) -> Result<(), StoreError>;
 
-    /// The rows of these keys, in their order.
+    /// The rows of these keys, in their order. A single key of a conditional table is read so that a conditional
+    /// write whose answer was never seen has either come true by then or never will.
     async fn get(
         &self,
         schema: &'static Schema,
@@ -70,6 +76,15 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Removes the row of this key.
     async fn delete(&self, schema: &'static Schema, key: Vec<Value>) -> Result<(), StoreError>;
+
+    /// Removes the row of this key where its [`Schema::stamp`] is not greater, and any such that is put later.
+    /// Where writes can't come late, the second need not be so.
+    async fn delete_up_to(
+        &self,
+        schema: &'static Schema,
+        key: Vec<Value>,
+        stamp: i64,
+    ) -> Result<(), StoreError>;
 
     /// The rows of a partition from `lower` to `upper` (both by smaller and greater, whatever the direction), at most
     /// `limit`. Bounds are [`Bound::Unbounded`] where there is no clustering key.

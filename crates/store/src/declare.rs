@@ -3,7 +3,8 @@
 /// Declares a table: the struct of its rows, and the [`Table`](crate::Table) that says where they live.
 ///
 /// After the struct's name come the table's name, its keyspace, `conditional` or `plain`, the order in which a
-/// partition is kept, and perhaps `ttl_days N`. Fields may have doc comments. A table without clustering key has one
+/// partition is kept, perhaps `ttl_days N`, and perhaps `newest_by { column * factor, … }`, which tells which of two
+/// rows with one key stays ([`Schema::newest_by`](crate::Schema::newest_by)). Fields may have doc comments. A table without clustering key has one
 /// row in a partition. What can't be kept is refused at compile time: an optional or floating-point key column, a
 /// conditional table without `version: i64`, a name used twice.
 ///
@@ -62,6 +63,7 @@ macro_rules! table {
         $(#[$meta:meta])*
         $vis:vis struct $row:ident: $name:literal in $keyspace:ident, $kind:ident, $order:ident
             $(, ttl_days $ttl_days:literal)?
+            $(, newest_by { $($newest:ident * $factor:literal),+ })?
         {
             partition { $($(#[$partition_meta:meta])* $partition:ident: $partition_type:ty),+ $(,)? }
             $(clustering { $($(#[$clustering_meta:meta])* $clustering:ident: $clustering_type:ty),+ $(,)? })?
@@ -86,6 +88,7 @@ macro_rules! table {
                 conditional: $crate::table!(@conditional $kind),
                 ttl_s: $crate::table!(@ttl $($ttl_days)?),
                 order: $crate::table!(@order $order),
+                newest_by: &[$($((stringify!($newest), $factor)),+)?],
                 columns: &[
                     $($crate::Column::of::<$partition_type>(stringify!($partition)),)+
                     $($($crate::Column::of::<$clustering_type>(stringify!($clustering)),)+)?

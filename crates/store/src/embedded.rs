@@ -89,6 +89,25 @@ impl Backend for EmbeddedStore {
         Ok(())
     }
 
+    async fn is_migrated(&self, schemas: &[&'static Schema]) -> Result<bool, StoreError> {
+        let schemas = schemas.to_vec();
+        let look = move |connection: &Connection| {
+            for schema in schemas {
+                let found = found_columns(connection, schema)?;
+                let expires =
+                    schema.ttl_s.is_none() || found.iter().any(|(name, ..)| name == sqlite::EXPIRES_AT);
+                match missing_columns(schema, &found) {
+                    _ if found.is_empty() || !expires => return Ok(Ok(false)),
+                    Ok(missing) if missing.is_empty() => (),
+                    Ok(_) => return Ok(Ok(false)),
+                    Err(reason) => return Ok(Err(StoreError::Incompatible { table: schema.name, reason })),
+                }
+            }
+            Ok(Ok(true))
+        };
+        self.database.read(look).await?
+    }
+
     async fn put(&self, schema: &'static Schema, rows: Vec<Vec<Value>>) -> Result<(), StoreError> {
         let sql: Arc<str> = sqlite::put(schema).into();
         let expires_at = self.lifetime(schema).map(|[expires_at, _]| expires_at);
@@ -130,6 +149,16 @@ impl Backend for EmbeddedStore {
 
     async fn delete(&self, schema: &'static Schema, key: Vec<Value>) -> Result<(), StoreError> {
         self.change(sqlite::delete(schema), key).await.map(drop)
+    }
+
+    async fn delete_up_to(
+        &self,
+        schema: &'static Schema,
+        key: Vec<Value>,
+        stamp: i64,
+    ) -> Result<(), StoreError> {
+        let parameters = key.into_iter().chain([Value::Int(stamp)]).collect();
+        self.change(sqlite::delete_up_to(schema), parameters).await.map(drop)
     }
 
     async fn page(
@@ -208,10 +237,7 @@ fn migrate(
     schema: &'static Schema,
     lifetime: Option<&[Value; 2]>,
 ) -> rusqlite::Result<Result<(), StoreError>> {
-    let mut columns = connection.prepare("SELECT name, type, pk FROM pragma_table_info(?1)")?;
-    let found: Vec<(String, String, i64)> = columns
-        .query_map([schema.name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-        .collect::<rusqlite::Result<_>>()?;
+    let found = found_columns(connection, schema)?;
     if found.is_empty() {
         connection.execute(&sqlite::create_table(schema), [])?;
     } else {
@@ -235,9 +261,17 @@ fn migrate(
     Ok(Ok(()))
 }
 
-/// The definitions of the columns that a table which has `found` (name, type, place in the key from 1) lacks, or why it
-/// can't become what is declared.
-fn missing_columns(schema: &Schema, found: &[(String, String, i64)]) -> Result<Vec<String>, String> {
+/// A column that there is: its name, its type, and its place in the key from 1.
+type FoundColumn = (String, String, i64);
+
+fn found_columns(connection: &Connection, schema: &Schema) -> rusqlite::Result<Vec<FoundColumn>> {
+    let mut columns = connection.prepare("SELECT name, type, pk FROM pragma_table_info(?1)")?;
+    let columns = columns.query_map([schema.name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    columns.collect()
+}
+
+/// The definitions of the columns that a table with those found lacks, or why it can't become what is declared.
+fn missing_columns(schema: &Schema, found: &[FoundColumn]) -> Result<Vec<String>, String> {
     let mut key: Vec<_> = found.iter().filter(|(.., place)| *place > 0).collect();
     key.sort_by_key(|(.., place)| *place);
     let key: Vec<_> = key.into_iter().map(|(name, kind, _)| format!("\"{name}\" {kind}")).collect();
@@ -275,12 +309,7 @@ fn chunks(rows: Vec<Vec<Value>>) -> impl Iterator<Item = (usize, Vec<Vec<Value>>
 }
 
 fn row_bytes(row: &[Value]) -> usize {
-    let held = |value: &Value| match value {
-        Value::Text(text) => text.len(),
-        Value::Blob(bytes) => bytes.len(),
-        Value::Null | Value::Uuid(_) | Value::Int(_) | Value::Double(_) | Value::Boolean(_) => 0,
-    };
-    row.iter().map(|value| size_of::<Value>() + held(value)).sum()
+    row.iter().map(Value::bytes).sum()
 }
 
 /// The system's clock; the epoch itself where it is set before that.

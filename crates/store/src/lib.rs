@@ -2,7 +2,8 @@
 //!
 //! Each table is declared once, by [`table!`], as a Rust struct with its partition key, clustering key and order;
 //! the declaration carries what any backend needs ([`Schema`]). The types to know: [`Store`] (the typed operations),
-//! [`Table`], [`Page`], [`Across`], and the declarations in [`tables`].
+//! [`Table`], [`Page`], [`Across`], the declarations in [`tables`], and the two backends, [`EmbeddedStore`] and
+//! [`CqlStore`].
 //!
 //! There are plain tables (put, get, delete, pages, batches within a partition, expiry) and *conditional* ones,
 //! which know only put-if-absent and put-if-version. This crate decides nothing about what a row means, and no
@@ -22,6 +23,7 @@ pub mod tables;
 pub use across::{Across, Position};
 pub use backend::{Backend, Bound, StoreError};
 pub use column::{ColumnValue, Timestamp};
+pub use cql::{CqlOptions, CqlStore};
 pub use embedded::EmbeddedStore;
 pub use schema::{Column, ColumnType, Keyspace, Order, Schema, Table, Value};
 pub use store::{Direction, Page, Store};

@@ -46,6 +46,18 @@ pub enum Value {
     Blob(Vec<u8>),
 }
 
+impl Value {
+    /// About how many bytes of memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let held = match self {
+            Self::Text(text) => text.len(),
+            Self::Blob(bytes) => bytes.len(),
+            Self::Null | Self::Uuid(_) | Self::Int(_) | Self::Double(_) | Self::Boolean(_) => 0,
+        };
+        size_of::<Self>() + held
+    }
+}
+
 /// A column.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
@@ -74,7 +86,7 @@ pub enum Order {
 }
 
 /// Where a table lives on ScyllaDB: lightweight transactions do not work on tablets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Keyspace {
     /// Without tablets: configuration, conditional tables.
     Config,
@@ -95,6 +107,11 @@ pub struct Schema {
     pub ttl_s: Option<u32>,
     /// The order of the clustering key.
     pub order: Order,
+    /// Where rows are put by several processes that may be behind one another: of two rows with one key the one with
+    /// the greater stamp stays, whichever was put last. The stamp is the sum of these columns, each times its factor;
+    /// it should be near the microseconds since the Unix epoch, since CQL takes it as the time of the write. Empty
+    /// where the row that was put last stays.
+    pub newest_by: &'static [(&'static str, i64)],
     /// All columns: the partition key's first, then the clustering key's, then the others.
     pub columns: &'static [Column],
     /// How many of the columns are the partition key.
@@ -122,6 +139,18 @@ impl Schema {
     /// The columns outside the key.
     pub fn values(&self) -> &'static [Column] {
         &self.columns[self.partition_len + self.clustering_len..]
+    }
+
+    /// How new a row is, where the newest stays; else the same for all.
+    pub fn stamp(&self, row: &[Value]) -> i64 {
+        let mut stamp: i64 = 0;
+        for (name, factor) in self.newest_by {
+            let column = self.columns.iter().position(|column| column.name == *name);
+            if let Some(Value::Int(int)) = column.and_then(|i| row.get(i)) {
+                stamp = stamp.saturating_add(int.saturating_mul(*factor));
+            }
+        }
+        stamp
     }
 
     /// The declaration itself, at compile time, when it holds together.
@@ -155,6 +184,20 @@ impl Schema {
             i += 1;
         }
         assert!(!self.conditional || has_version, "a conditional table has a column `version: i64`");
+        assert!(!self.conditional || self.newest_by.is_empty(), "a conditional table has its version");
+        let mut i = 0;
+        while i < self.newest_by.len() {
+            let (mut j, mut found) = (0, false);
+            while j < self.columns.len() {
+                let column = self.columns[j];
+                let is_number =
+                    matches!(column.kind, ColumnType::BigInt | ColumnType::Int | ColumnType::Timestamp);
+                found = found || (same(column.name, self.newest_by[i].0) && is_number && !column.optional);
+                j += 1;
+            }
+            assert!(found, "the newest is told by columns of whole numbers that always have a value");
+            i += 1;
+        }
         self
     }
 }

@@ -46,7 +46,36 @@ pub(crate) fn create_expiry_index(schema: &Schema) -> String {
 
 /// Parameters: the row, then when it expires where it does.
 pub(crate) fn put(schema: &Schema) -> String {
-    format!("INSERT OR REPLACE {}", insert(schema))
+    if schema.newest_by.is_empty() {
+        return format!("INSERT OR REPLACE {}", insert(schema));
+    }
+    let set = replaced(schema);
+    let (new, old) = (stamp(schema, "excluded"), stamp(schema, schema.name));
+    format!(
+        "INSERT {} ON CONFLICT ({}) DO UPDATE SET {set} WHERE {new} >= {old}",
+        insert(schema),
+        names(schema.key())
+    )
+}
+
+/// Parameters: the key, then the stamp.
+pub(crate) fn delete_up_to(schema: &Schema) -> String {
+    let stamp = stamp(schema, schema.name);
+    format!("{} AND {stamp} <= ?{}", delete(schema), schema.key().len() + 1)
+}
+
+/// How new a row is: [`Schema::newest_by`].
+fn stamp(schema: &Schema, row: &str) -> String {
+    let terms: Vec<_> =
+        schema.newest_by.iter().map(|(name, factor)| format!("\"{row}\".\"{name}\" * {factor}")).collect();
+    format!("({})", terms.join(" + "))
+}
+
+/// What sets a row that is there to the one that was to be inserted.
+fn replaced(schema: &Schema) -> String {
+    let expires = schema.ttl_s.map(|_| EXPIRES_AT);
+    let values = schema.values().iter().map(|column| column.name).chain(expires);
+    values.map(|name| format!("\"{name}\" = excluded.\"{name}\"")).collect::<Vec<_>>().join(", ")
 }
 
 /// Parameters: the row, then when it expires and the time of now where it does. Changes one row or none.
@@ -54,14 +83,8 @@ pub(crate) fn put_if_absent(schema: &Schema) -> String {
     let then = match schema.ttl_s {
         None => "NOTHING".to_owned(),
         Some(_) => {
-            let set = |name| format!("\"{name}\" = excluded.\"{name}\"");
-            let values = schema.values().iter().map(|column| column.name).chain([EXPIRES_AT]);
             let now = schema.columns.len() + 2;
-            format!(
-                "UPDATE SET {} WHERE \"{}\".{EXPIRES_AT} <= ?{now}",
-                values.map(set).collect::<Vec<_>>().join(", "),
-                schema.name
-            )
+            format!("UPDATE SET {} WHERE \"{}\".{EXPIRES_AT} <= ?{now}", replaced(schema), schema.name)
         }
     };
     format!("INSERT {} ON CONFLICT ({}) DO {then}", insert(schema), names(schema.key()))

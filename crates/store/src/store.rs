@@ -6,6 +6,9 @@ use std::time::Instant;
 
 use crate::{Backend, Bound, Schema, StoreError, Table, Value, tables};
 
+/// The longest key that CQL keeps.
+const MOST_KEY_BYTES: usize = 65_535;
+
 /// The way through a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -40,8 +43,9 @@ impl<K> Page<K> {
 /// The tables of one deployment. Cheap to clone.
 ///
 /// Every operation fails with [`StoreError::Unavailable`] or [`StoreError::Full`] when the backend does, and with
-/// [`StoreError::Corrupt`] when a value is not of its column's type. Plain writes of conditional tables, and
-/// conditional writes of plain ones, do not compile:
+/// [`StoreError::Corrupt`] when a value is not of its column's type, or a key is one that not every backend keeps: a
+/// partition key of nothing, or a key of more than 64 kB. Plain writes of conditional tables, and conditional writes of
+/// plain ones, do not compile:
 /// ```compile_fail
 /// # use geopush_store::{Store, tables::ZoneRow};
 /// fn overwrite(store: Store, zone: ZoneRow) -> Box<dyn Future<Output = ()>> {
@@ -72,6 +76,15 @@ impl Store {
     /// Also [`StoreError::Incompatible`], when a table is there in a form that can't become the declared one.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         self.backend.migrate(self.tables).await
+    }
+
+    /// Whether the tables are there as declared, so that the other operations can be used: what a process waits for
+    /// whose tables are made by another. Cheap enough to ask every second.
+    ///
+    /// # Errors
+    /// Also [`StoreError::Incompatible`], as for [`Store::migrate`].
+    pub async fn is_migrated(&self) -> Result<bool, StoreError> {
+        self.backend.is_migrated(self.tables).await
     }
 
     /// Writes a row, whether it was there or not. Not for conditional tables.
@@ -106,7 +119,7 @@ impl Store {
         clustering: &T::Clustering,
     ) -> Result<Option<T>, StoreError> {
         let schema = const { &T::SCHEMA };
-        let keys = vec![key::<T>(partition, clustering)];
+        let keys = vec![key::<T>(partition, clustering)?];
         let mut rows = observed(schema, "get", self.backend.get(schema, keys)).await?;
         rows.pop().flatten().map(T::from_values).transpose()
     }
@@ -123,12 +136,15 @@ impl Store {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let keys = keys.iter().map(|(partition, clustering)| key::<T>(partition, clustering)).collect();
+        let keys = keys
+            .iter()
+            .map(|(partition, clustering)| key::<T>(partition, clustering))
+            .collect::<Result<_, _>>()?;
         let rows = observed(schema, "get", self.backend.get(schema, keys)).await?;
         rows.into_iter().map(|row| row.map(T::from_values).transpose()).collect()
     }
 
-    /// Removes a row. Not for conditional tables.
+    /// Removes a row. Not for conditional tables, nor where the newest stays: see [`Store::delete_up_to`].
     ///
     /// # Errors
     /// As [`Store`] says.
@@ -137,8 +153,21 @@ impl Store {
         partition: &T::Partition,
         clustering: &T::Clustering,
     ) -> Result<(), StoreError> {
-        let schema = const { plain(&T::SCHEMA) };
-        observed(schema, "delete", self.backend.delete(schema, key::<T>(partition, clustering))).await
+        let schema = const { unstamped(&T::SCHEMA) };
+        observed(schema, "delete", self.backend.delete(schema, key::<T>(partition, clustering)?)).await
+    }
+
+    /// Removes the row of this one's key, unless a newer one is there; and an older one that comes later stays away
+    /// too. For tables that are declared with `newest_by` alone.
+    ///
+    /// # Errors
+    /// As [`Store`] says.
+    pub async fn delete_up_to<T: Table>(&self, row: T) -> Result<(), StoreError> {
+        let schema = const { stamped(&T::SCHEMA) };
+        let mut key = values(row)?;
+        let stamp = schema.stamp(&key);
+        key.truncate(schema.key().len());
+        observed(schema, "delete", self.backend.delete_up_to(schema, key, stamp)).await
     }
 
     /// Rows of one partition.
@@ -152,7 +181,7 @@ impl Store {
     ) -> Result<Vec<T>, StoreError> {
         let schema = const { &T::SCHEMA };
         let Some((lower, upper)) = bounds::<T>(page) else { return Ok(Vec::new()) };
-        let partition = T::partition_values(partition);
+        let partition = kept_key(schema, T::partition_values(partition))?;
         let rows = self.backend.page(schema, partition, lower, upper, page.direction, page.limit);
         observed(schema, "page", rows).await?.into_iter().map(T::from_values).collect()
     }
@@ -198,6 +227,18 @@ const fn plain(schema: &'static Schema) -> &'static Schema {
     schema
 }
 
+/// The declaration, at compile time, if the row that was put last stays.
+const fn unstamped(schema: &'static Schema) -> &'static Schema {
+    assert!(schema.newest_by.is_empty(), "where the newest stays, only delete_up_to says which it removes");
+    plain(schema)
+}
+
+/// The declaration, at compile time, if the newest row stays.
+const fn stamped(schema: &'static Schema) -> &'static Schema {
+    assert!(!schema.newest_by.is_empty(), "where the row that was put last stays, there is delete");
+    schema
+}
+
 /// The declaration, at compile time, if it has conditional writes.
 const fn conditional(schema: &'static Schema) -> &'static Schema {
     assert!(schema.conditional, "a plain table has no put_if_absent and put_if_version");
@@ -209,14 +250,36 @@ fn values<T: Table>(row: T) -> Result<Vec<Value>, StoreError> {
     let values = row.into_values();
     match values.iter().position(|value| matches!(value, Value::Double(double) if double.is_nan())) {
         Some(i) => Err(StoreError::Corrupt { table: T::SCHEMA.name, column: T::SCHEMA.columns[i].name }),
-        None => Ok(values),
+        None => kept_key(&T::SCHEMA, values),
     }
 }
 
-fn key<T: Table>(partition: &T::Partition, clustering: &T::Clustering) -> Vec<Value> {
+fn key<T: Table>(partition: &T::Partition, clustering: &T::Clustering) -> Result<Vec<Value>, StoreError> {
     let mut key = T::partition_values(partition);
     key.extend(T::clustering_values(clustering));
-    key
+    kept_key(&T::SCHEMA, key)
+}
+
+/// The beginning of a row or key, if CQL can keep it: a partition key has 1 to 65,535 bytes, with three more for each
+/// column where there are several, and a clustering column at most as many.
+fn kept_key(schema: &Schema, values: Vec<Value>) -> Result<Vec<Value>, StoreError> {
+    let length = |value: &Value| match value {
+        Value::Text(text) => text.len(),
+        Value::Blob(bytes) => bytes.len(),
+        Value::Null | Value::Uuid(_) | Value::Int(_) | Value::Double(_) | Value::Boolean(_) => 16,
+    };
+    let frame = if schema.partition_len > 1 { 3 } else { 0 };
+    let mut partition = 0;
+    for (i, (column, value)) in schema.key().iter().zip(&values).enumerate() {
+        let length = length(value);
+        if i < schema.partition_len {
+            partition += length + frame;
+        }
+        if partition == 0 || partition > MOST_KEY_BYTES || length > MOST_KEY_BYTES {
+            return Err(StoreError::Corrupt { table: schema.name, column: column.name });
+        }
+    }
+    Ok(values)
 }
 
 /// A page's ends, by smaller and greater, one bound each since CQL takes no more; `None` when nothing is between them.

@@ -232,6 +232,10 @@ impl Backend for Breakable {
         self.up()?.migrate(schemas).await
     }
 
+    async fn is_migrated(&self, schemas: &[&'static Schema]) -> Result<bool, StoreError> {
+        self.up()?.is_migrated(schemas).await
+    }
+
     async fn put(&self, schema: &'static Schema, rows: Vec<Row>) -> Result<(), StoreError> {
         self.up()?.put(schema, rows).await
     }
@@ -242,6 +246,10 @@ impl Backend for Breakable {
 
     async fn delete(&self, schema: &'static Schema, key: Row) -> Result<(), StoreError> {
         self.up()?.delete(schema, key).await
+    }
+
+    async fn delete_up_to(&self, schema: &'static Schema, key: Row, stamp: i64) -> Result<(), StoreError> {
+        self.up()?.delete_up_to(schema, key, stamp).await
     }
 
     async fn page(

@@ -84,8 +84,11 @@ table! {
 }
 
 table! {
-    /// How many of a source's pushes ended how, as one partition of the log counts them. Readers add up.
-    pub struct DeliveryTotalsRow: "delivery_totals" in History, plain, descending, ttl_days 90 {
+    /// How many of a source's pushes ended how, as one partition of the log counts them. Readers add up. Whoever
+    /// counted further is right, so that a process that lost the partition without knowing does no harm.
+    pub struct DeliveryTotalsRow: "delivery_totals" in History, plain, descending, ttl_days 90,
+        newest_by { hour * 3_600_000_000, counted_to * 1 }
+    {
         partition { tenant: Uuid, source: Uuid }
         clustering {
             hour: i64,

@@ -1,15 +1,14 @@
 //! Rows whose time runs out.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use geopush_store::{Direction, Page, Schema, Store, Table, table};
+use geopush_store::{Bound, Direction, Schema, Table, Value, table};
 
 use crate::Harness;
 
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
-
 table! {
-    /// Goes after a day.
+    /// Goes by itself.
     pub struct VisitRow: "visits" in History, plain, ascending, ttl_days 1 {
         partition { owner: String }
         clustering { id: i64 }
@@ -18,23 +17,17 @@ table! {
 }
 
 table! {
-    /// Goes after two days; conditional.
-    pub struct TicketRow: "tickets" in Config, conditional, ascending, ttl_days 2 {
+    /// Goes by itself; conditional.
+    pub struct TicketRow: "tickets" in Config, conditional, ascending, ttl_days 1 {
         partition { owner: String }
         values { text: String, version: i64 }
     }
 }
 
-table! {
-    /// Stays.
-    pub struct StayRow: "stays" in History, plain, ascending {
-        partition { owner: String }
-        clustering { id: i64 }
-        values {}
-    }
-}
-
-const TABLES: &[&Schema] = &[&VisitRow::SCHEMA, &TicketRow::SCHEMA, &StayRow::SCHEMA];
+/// The same, but that rows go after seconds: some clocks can only be waited for.
+const SHORT_VISITS: &Schema = &Schema { ttl_s: Some(LIFE_S), ..VisitRow::SCHEMA };
+const SHORT_TICKETS: &Schema = &Schema { ttl_s: Some(LIFE_S), ..TicketRow::SCHEMA };
+const LIFE_S: u32 = 6;
 
 fn visit(id: i64) -> VisitRow {
     VisitRow { owner: "o".to_owned(), id, text: format!("visit {id}") }
@@ -44,95 +37,55 @@ fn ticket(text: &str, version: i64) -> TicketRow {
     TicketRow { owner: "o".to_owned(), text: text.to_owned(), version }
 }
 
-fn owner() -> (String,) {
-    ("o".to_owned(),)
-}
-
-/// The clock, or a word to whoever runs the tests that time can't be moved here.
-fn clock<H: Harness>(harness: &H) -> Option<&AtomicI64> {
-    let clock = harness.clock();
-    if clock.is_none() {
-        eprintln!("did not run: this backend's clock can't be set");
+/// Lets time pass, by setting the clock or by waiting.
+async fn wait(harness: &impl Harness, s: u64) {
+    match harness.clock() {
+        Some(clock) => drop(clock.fetch_add(s as i64 * 1000, Ordering::SeqCst)),
+        None => tokio::time::sleep(Duration::from_secs(s)).await,
     }
-    clock
 }
 
-fn pass(clock: &AtomicI64, ms: i64) -> i64 {
-    clock.fetch_add(ms, Ordering::SeqCst) + ms
+pub async fn a_row_goes_by_itself(harness: impl Harness) {
+    let backend = harness.backend();
+    backend.migrate(&[SHORT_VISITS]).await.unwrap();
+    let put = |id| backend.put(SHORT_VISITS, vec![visit(id).into_values()]);
+    let seen = async || {
+        let (partition, ends) = (vec![Value::Text("o".to_owned())], (Bound::Unbounded, Bound::Unbounded));
+        let page = backend.page(SHORT_VISITS, partition, ends.0, ends.1, Direction::Ascending, 10);
+        let rows = page.await.unwrap();
+        rows.into_iter().map(|row| VisitRow::from_values(row).unwrap().id).collect::<Vec<_>>()
+    };
+    put(1).await.unwrap();
+    put(2).await.unwrap();
+    assert_eq!(seen().await, [1, 2]);
+    wait(&harness, 3).await;
+    // A put starts the time again.
+    put(2).await.unwrap();
+    wait(&harness, 4).await;
+    assert_eq!(seen().await, [2]);
+    let gone = vec![Value::Text("o".to_owned()), Value::Int(1)];
+    assert_eq!(backend.get(SHORT_VISITS, vec![gone]).await.unwrap(), [None]);
+    wait(&harness, 3).await;
+    assert!(seen().await.is_empty());
 }
 
-async fn visits(store: &Store) -> Vec<i64> {
-    let page: Vec<VisitRow> = store.page(&owner(), &Page::first(10_000, Direction::Ascending)).await.unwrap();
-    page.into_iter().map(|row| row.id).collect()
-}
-
-pub async fn a_row_is_not_seen_once_its_time_has_run_out(harness: impl Harness) {
-    let Some(clock) = clock(&harness) else { return };
-    let store = harness.store(TABLES).await;
-    store.put(visit(1)).await.unwrap();
-    pass(clock, DAY_MS - 1);
-    store.put(visit(2)).await.unwrap();
-    assert_eq!(store.get(&owner(), &(1,)).await.unwrap(), Some(visit(1)));
-    assert_eq!(visits(&store).await, [1, 2]);
-    pass(clock, 1);
-    assert_eq!(store.get::<VisitRow>(&owner(), &(1,)).await.unwrap(), None);
-    assert_eq!(store.get_all(&[(owner(), (1,)), (owner(), (2,))]).await.unwrap(), [None, Some(visit(2))]);
-    assert_eq!(visits(&store).await, [2]);
-    let page = Page { from: Some((0,)), to: Some((9,)), ..Page::first(1, Direction::Ascending) };
-    assert_eq!(store.page::<VisitRow>(&owner(), &page).await.unwrap(), [visit(2)]);
-}
-
-pub async fn a_put_starts_the_time_again(harness: impl Harness) {
-    let Some(clock) = clock(&harness) else { return };
-    let store = harness.store(TABLES).await;
-    store.put(visit(1)).await.unwrap();
-    pass(clock, DAY_MS - 1);
-    store.put(visit(1)).await.unwrap();
-    let now = pass(clock, DAY_MS - 1);
-    assert_eq!(store.expire(now).await.unwrap(), 0);
-    assert_eq!(visits(&store).await, [1]);
-}
-
-pub async fn expiring_removes_what_has_run_out_and_nothing_else(harness: impl Harness) {
-    let Some(clock) = clock(&harness) else { return };
-    let store = harness.store(TABLES).await;
-    store.put_all((0..1_300).map(visit).collect()).await.unwrap();
-    store.put_if_absent(ticket("t", 1)).await.unwrap();
-    pass(clock, DAY_MS / 2);
-    store.put_all((2_000..2_010).map(visit).collect()).await.unwrap();
-    let now = pass(clock, DAY_MS / 2);
-    assert_eq!(store.expire(now - 1).await.unwrap(), 0);
-    assert_eq!(store.expire(now).await.unwrap(), 1_300);
-    assert_eq!(store.expire(now).await.unwrap(), 0);
-    assert!(visits(&store).await.into_iter().eq(2_000..2_010));
-    assert_eq!(store.get(&owner(), &()).await.unwrap(), Some(ticket("t", 1)));
-    let now = pass(clock, DAY_MS);
-    assert_eq!(store.expire(now).await.unwrap(), 11);
-}
-
-pub async fn an_expired_row_is_absent_to_conditions(harness: impl Harness) {
-    let Some(clock) = clock(&harness) else { return };
-    let store = harness.store(TABLES).await;
-    assert!(store.put_if_absent(ticket("first", 1)).await.unwrap());
-    pass(clock, 2 * DAY_MS - 1);
-    assert!(!store.put_if_absent(ticket("early", 1)).await.unwrap());
-    pass(clock, 1);
-    assert!(!store.put_if_version(ticket("late", 2), 1).await.unwrap());
-    assert!(store.put_if_absent(ticket("second", 1)).await.unwrap());
-    assert_eq!(store.get(&owner(), &()).await.unwrap(), Some(ticket("second", 1)));
-    pass(clock, 2 * DAY_MS - 1);
-    assert!(store.put_if_version(ticket("third", 2), 1).await.unwrap());
-    let now = pass(clock, 2 * DAY_MS - 1);
-    assert_eq!(store.expire(now).await.unwrap(), 0);
-    assert_eq!(store.get(&owner(), &()).await.unwrap(), Some(ticket("third", 2)));
-}
-
-pub async fn rows_of_tables_without_a_lifetime_stay(harness: impl Harness) {
-    let Some(clock) = clock(&harness) else { return };
-    let store = harness.store(TABLES).await;
-    let stay = StayRow { owner: "o".to_owned(), id: 1 };
-    store.put(stay.clone()).await.unwrap();
-    let now = pass(clock, 10_000 * DAY_MS);
-    assert_eq!(store.expire(now).await.unwrap(), 0);
-    assert_eq!(store.get(&owner(), &(1,)).await.unwrap(), Some(stay));
+pub async fn conditions_do_not_see_what_went_by_itself(harness: impl Harness) {
+    let backend = harness.backend();
+    backend.migrate(&[SHORT_TICKETS]).await.unwrap();
+    let absent = |text: &str| backend.put_if_absent(SHORT_TICKETS, ticket(text, 1).into_values());
+    assert!(absent("first").await.unwrap());
+    assert!(!absent("early").await.unwrap());
+    wait(&harness, 3).await;
+    // A new version starts the time again.
+    let next = backend.put_if_version(SHORT_TICKETS, ticket("next", 2).into_values(), 1);
+    assert!(next.await.unwrap());
+    wait(&harness, 4).await;
+    let key = || vec![vec![Value::Text("o".to_owned())]];
+    let there = backend.get(SHORT_TICKETS, key()).await.unwrap();
+    assert_eq!(there, [Some(ticket("next", 2).into_values())]);
+    wait(&harness, 3).await;
+    assert_eq!(backend.get(SHORT_TICKETS, key()).await.unwrap(), [None]);
+    let late = backend.put_if_version(SHORT_TICKETS, ticket("late", 3).into_values(), 2);
+    assert!(!late.await.unwrap());
+    assert!(absent("second").await.unwrap());
 }

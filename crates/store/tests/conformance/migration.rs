@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use geopush_store::{Store, StoreError, Table, table};
+use geopush_store::{Schema, Store, StoreError, Table, table};
 
 use crate::Harness;
 
@@ -99,7 +99,7 @@ pub async fn a_new_column_that_must_have_a_value_is_refused(harness: impl Harnes
     refused(&harness, &[&later::StricterRow::SCHEMA]).await;
 }
 
-async fn refused(harness: &impl Harness, tables: &'static [&'static geopush_store::Schema]) {
+async fn refused(harness: &impl Harness, tables: &'static [&'static Schema]) {
     let result = Store::with_tables(harness.backend(), tables).migrate().await;
     assert!(matches!(result, Err(StoreError::Incompatible { table: "things", .. })), "{result:?}");
     let store = harness.store(&[&FirstRow::SCHEMA]).await;
@@ -107,12 +107,36 @@ async fn refused(harness: &impl Harness, tables: &'static [&'static geopush_stor
 }
 
 pub async fn old_rows_of_a_table_that_starts_to_expire_live_on(harness: impl Harness) {
-    let Some(clock) = harness.clock() else { return eprintln!("did not run: this clock can't be set") };
     harness.store(&[&FirstRow::SCHEMA]).await.put(first(1)).await.unwrap();
     let store = harness.store(&[&later::ExpiringRow::SCHEMA]).await;
     let found = store.get::<later::ExpiringRow>(&owner(), &(1,)).await.unwrap();
     assert_eq!(found.map(|row| row.text), Some("text".to_owned()));
+    let Some(clock) = harness.clock() else { return };
     let now = clock.fetch_add(24 * 60 * 60 * 1000, Ordering::SeqCst) + 24 * 60 * 60 * 1000;
     assert_eq!(store.get::<later::ExpiringRow>(&owner(), &(1,)).await.unwrap(), None);
     assert_eq!(store.expire(now).await.unwrap(), 1);
+}
+
+pub async fn nothing_is_migrated_before_it_was(harness: impl Harness) {
+    let (first, wider) = (&[&FirstRow::SCHEMA], &[&later::WiderRow::SCHEMA]);
+    let of = |tables: &'static [&'static Schema]| Store::with_tables(harness.backend(), tables);
+    assert!(!of(first).is_migrated().await.unwrap());
+    of(first).migrate().await.unwrap();
+    assert!(of(first).is_migrated().await.unwrap());
+    assert!(!of(wider).is_migrated().await.unwrap());
+    of(wider).migrate().await.unwrap();
+    assert!(of(wider).is_migrated().await.unwrap() && of(first).is_migrated().await.unwrap());
+    let refused = of(&[&later::OtherKeyRow::SCHEMA]).is_migrated().await;
+    assert!(matches!(refused, Err(StoreError::Incompatible { table: "things", .. })), "{refused:?}");
+}
+
+pub async fn many_may_migrate_at_once(harness: impl Harness) {
+    let migrations = (0..4).map(|_| {
+        let store = Store::new(harness.backend());
+        tokio::spawn(async move { store.migrate().await })
+    });
+    for migration in futures::future::join_all(migrations).await {
+        migration.unwrap().unwrap();
+    }
+    assert!(Store::new(harness.backend()).is_migrated().await.unwrap());
 }

@@ -10,7 +10,7 @@ const DESC: Direction = Direction::Descending;
 
 table! {
     /// A clustering key of several columns.
-    pub struct EntryRow: "entries" in History, plain, descending {
+    pub struct EntryRow: "listings" in History, plain, descending {
         partition { owner: String, bucket: i32 }
         clustering { number: i64, name: String, id: Uuid }
         values { text: String }
@@ -169,4 +169,18 @@ pub async fn a_page_of_nothing_is_empty(harness: impl Harness) {
     store.put(entry(&(1, String::new(), Uuid::nil()))).await.unwrap();
     assert!(keys(&store, &Page::first(0, ASC)).await.is_empty());
     assert_eq!(keys(&store, &Page::first(usize::MAX, ASC)).await.len(), 1);
+}
+
+pub async fn a_page_may_be_longer_than_one_answer(harness: impl Harness) {
+    let store = harness.store(TABLES).await;
+    let written: Vec<_> = (0..4_500).map(|number| (number, String::new(), Uuid::nil())).collect();
+    store.put_all(written.iter().map(entry).collect()).await.unwrap();
+    for (direction, limit) in [(ASC, 4_321), (DESC, 4_000), (ASC, 10_000)] {
+        let mut expected = written.clone();
+        if direction == DESC {
+            expected.reverse();
+        }
+        expected.truncate(limit);
+        assert!(keys(&store, &Page::first(limit, direction)).await == expected, "{limit} {direction:?}");
+    }
 }

@@ -127,6 +127,69 @@ pub async fn of_two_rows_with_one_key_in_a_call_the_later_stays(harness: impl Ha
     assert_eq!(store.get(&partition, &clustering).await.unwrap(), Some(named("a")));
 }
 
+pub async fn the_last_of_many_writes_of_a_key_stays(harness: impl Harness) {
+    let store = harness.store(TABLES).await;
+    // More than a batch, over three owners, each key several times and far apart.
+    let row = |round: i32, n: i32| SampleRow { int: round, ..sample(["a", "b", "c"][n as usize % 3], n) };
+    let rows = (0..5).flat_map(|round| (0..400).map(move |n| row(round, n))).collect();
+    store.put_all(rows).await.unwrap();
+    for owner in ["a", "b", "c"] {
+        let found = rows_of_round(&store, owner, 4).await;
+        assert!((133..=134).contains(&found), "{owner}: {found}");
+    }
+}
+
+/// How many rows an owner has, which are all of this round.
+async fn rows_of_round(store: &Store, owner: &str, round: i32) -> usize {
+    let found = rows(store, owner).await;
+    assert!(found.iter().all(|row| row.int == round), "{owner} has rows of rounds before");
+    found.len()
+}
+
+pub async fn writes_of_a_key_hold_in_the_order_of_their_calls(harness: impl Harness) {
+    let store = harness.store(TABLES).await;
+    let (partition, clustering) = key("a", 1);
+    for round in 0..50 {
+        let row = SampleRow { int: round, ..sample("a", 1) };
+        store.delete::<SampleRow>(&partition, &clustering).await.unwrap();
+        store.put(row.clone()).await.unwrap();
+        assert_eq!(store.get(&partition, &clustering).await.unwrap(), Some(row));
+    }
+    store.put(sample("a", 1)).await.unwrap();
+    store.delete::<SampleRow>(&partition, &clustering).await.unwrap();
+    assert_eq!(store.get::<SampleRow>(&partition, &clustering).await.unwrap(), None);
+}
+
+pub async fn a_key_that_not_every_backend_keeps_is_refused(harness: impl Harness) {
+    let store = harness.store(TABLES).await;
+    let refused = Err(StoreError::Corrupt { table: "marks", column: "owner" });
+    let mark = |owner: &str, name: &str| MarkRow { owner: owner.to_owned(), name: name.to_owned() };
+    let long = "k".repeat(65_535);
+    let longer = "k".repeat(65_536);
+    assert_eq!(store.put(mark("", "n")).await, refused);
+    assert_eq!(store.put(mark(&longer, "n")).await, refused);
+    assert_eq!(
+        store.put(mark("o", &longer)).await,
+        Err(StoreError::Corrupt { table: "marks", column: "name" })
+    );
+    assert_eq!(store.get::<MarkRow>(&(String::new(),), &("n".to_owned(),)).await.map(drop), refused);
+    store.put(mark(&long, &long)).await.unwrap();
+    assert_eq!(store.get(&(long.clone(),), &(long.clone(),)).await.unwrap(), Some(mark(&long, &long)));
+    // The empty name is a name like others.
+    store.put(mark("o", "")).await.unwrap();
+    assert_eq!(store.get(&("o".to_owned(),), &(String::new(),)).await.unwrap(), Some(mark("o", "")));
+}
+
+pub async fn keys_of_any_script_are_told_apart(harness: impl Harness) {
+    let store = harness.store(TABLES).await;
+    // Composed and decomposed, cases that fold to one, and characters beyond the first plane are different keys.
+    let owners = ["Å", "A\u{30a}", "straße", "STRASSE", "\u{1f9ed}", "\u{202e}abc", "a\0b", "مرحبا", "日本"];
+    store.put_all(owners.iter().map(|owner| sample(owner, 1)).collect()).await.unwrap();
+    for owner in owners {
+        assert_eq!(rows(&store, owner).await, [sample(owner, 1)], "{owner:?}");
+    }
+}
+
 pub async fn nothing_is_null_but_what_may_be(harness: impl Harness) {
     comes_back(&harness, bare("a", 1)).await;
     let empty = SampleRow { text: String::new(), bytes: Vec::new(), ..bare("a", 2) };
@@ -211,9 +274,9 @@ pub async fn rows_without_values_are_there_or_not(harness: impl Harness) {
 
 pub async fn partitions_are_apart(harness: impl Harness) {
     let store = harness.store(TABLES).await;
-    store.put_all(vec![sample("a", 1), sample("aa", 1), sample("A", 1), sample("", 1)]).await.unwrap();
+    store.put_all(vec![sample("a", 1), sample("aa", 1), sample("A", 1), sample(" ", 1)]).await.unwrap();
     store.delete::<SampleRow>(&("aa".to_owned(),), &(1,)).await.unwrap();
-    for (owner, count) in [("a", 1), ("aa", 0), ("A", 1), ("", 1), ("b", 0)] {
+    for (owner, count) in [("a", 1), ("aa", 0), ("A", 1), (" ", 1), ("b", 0)] {
         let found = rows(&store, owner).await;
         assert_eq!(found.len(), count, "{owner:?}");
         assert!(found.iter().all(|row| row.owner == owner));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::{Column, ColumnType, Order, Schema};
+use crate::{Column, ColumnType, Keyspace, Order, Schema};
 
 /// Time windows in a table's life: enough that whole SSTables expire, few enough that a read meets few of them.
 const WINDOWS: u32 = 30;
@@ -28,7 +28,12 @@ impl Schema {
     /// The table as a CQL `CREATE TABLE` statement, for the keyspace in use. Tables whose rows expire are compacted by
     /// time windows, 20 to 30 of them in a row's life.
     pub fn cql(&self) -> String {
-        let mut cql = format!("CREATE TABLE IF NOT EXISTS {} (\n", self.name);
+        self.cql_in("")
+    }
+
+    /// The same, for the keyspace that this prefix names.
+    pub(super) fn cql_in(&self, prefix: &str) -> String {
+        let mut cql = format!("CREATE TABLE IF NOT EXISTS {prefix}{} (\n", self.name);
         for column in self.columns {
             let _ = writeln!(cql, "    {} {},", column.name, column.kind.cql());
         }
@@ -48,13 +53,8 @@ impl Schema {
                 self.clustering().iter().map(|column| format!("{} {order}", column.name)).collect();
             options.push(format!("CLUSTERING ORDER BY ({})", each.join(", ")));
         }
-        if let Some(ttl_s) = self.ttl_s {
-            let (unit, size) = window(ttl_s);
-            options.push(format!("default_time_to_live = {ttl_s}"));
-            options.push(format!(
-                "compaction = {{'class': 'TimeWindowCompactionStrategy', 'compaction_window_unit': '{unit}', \
-                 'compaction_window_size': {size}}}"
-            ));
+        if self.ttl_s.is_some() {
+            options.extend(lifetime(self));
         }
         if !options.is_empty() {
             let _ = write!(cql, " WITH {}", options.join("\n    AND "));
@@ -64,13 +64,46 @@ impl Schema {
     }
 }
 
+/// The options that say how long rows live, and what follows from it.
+pub(super) fn lifetime(schema: &Schema) -> Vec<String> {
+    let Some(ttl_s) = schema.ttl_s else { return vec!["default_time_to_live = 0".to_owned()] };
+    let (unit, size) = window(ttl_s);
+    vec![
+        format!("default_time_to_live = {ttl_s}"),
+        format!(
+            "compaction = {{'class': 'TimeWindowCompactionStrategy', 'compaction_window_unit': '{unit}', \
+             'compaction_window_size': {size}}}"
+        ),
+    ]
+}
+
+/// A keyspace with so many replicas in one datacenter. Lightweight transactions need one without tablets, of which
+/// Cassandra does not know.
+pub(super) fn create_keyspace(
+    name: &str,
+    keyspace: Keyspace,
+    datacenter: &str,
+    replication: u16,
+    is_scylla: bool,
+) -> String {
+    let tablets = match (is_scylla, keyspace) {
+        (true, Keyspace::Config) => " AND tablets = {'enabled': false}",
+        (true, Keyspace::History) | (false, _) => "",
+    };
+    let datacenter = datacenter.replace('\'', "''");
+    format!(
+        "CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = \
+         {{'class': 'NetworkTopologyStrategy', '{datacenter}': {replication}}}{tablets};"
+    )
+}
+
 /// The unit and size of a time window for rows that live so long.
 fn window(ttl_s: u32) -> (&'static str, u32) {
     let hours = ttl_s.div_ceil(WINDOWS * HOUR_S).max(1);
     if hours >= 24 { ("DAYS", ttl_s.div_ceil(WINDOWS * 24 * HOUR_S)) } else { ("HOURS", hours) }
 }
 
-fn names(columns: &[Column]) -> String {
+pub(super) fn names(columns: &[Column]) -> String {
     columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
 }
 
@@ -179,6 +212,16 @@ CREATE TABLE IF NOT EXISTS deliveries_by_source (
     }
 
     #[test]
+    fn only_scylladb_hears_of_tablets_and_only_for_configuration() {
+        let create = |keyspace, is_scylla| create_keyspace("k", keyspace, "dc1", 3, is_scylla);
+        let plain = "CREATE KEYSPACE IF NOT EXISTS k WITH replication = \
+            {'class': 'NetworkTopologyStrategy', 'dc1': 3};";
+        assert_eq!(create(Keyspace::Config, false), plain);
+        assert_eq!(create(Keyspace::History, true), plain);
+        assert!(create(Keyspace::Config, true).ends_with("} AND tablets = {'enabled': false};"));
+    }
+
+    #[test]
     fn every_table_has_a_name_of_its_own() {
         let mut names: Vec<_> = ALL.iter().map(|schema| schema.name).collect();
         names.sort_unstable();
@@ -188,6 +231,6 @@ CREATE TABLE IF NOT EXISTS deliveries_by_source (
 
     #[test]
     fn conditional_tables_are_where_lightweight_transactions_work() {
-        assert!(ALL.iter().all(|schema| !schema.conditional || schema.keyspace == crate::Keyspace::Config));
+        assert!(ALL.iter().all(|schema| !schema.conditional || schema.keyspace == Keyspace::Config));
     }
 }
