@@ -12,6 +12,7 @@ mod buckets;
 mod deliveries;
 mod positions;
 mod presence;
+mod repeats;
 mod stage;
 mod totals;
 mod transitions;

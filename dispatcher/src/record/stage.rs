@@ -16,6 +16,7 @@ use super::buckets::{Bucket, BucketRows, WrittenBuckets};
 use super::deliveries::{self, DeliveryRows};
 use super::positions::PositionChanges;
 use super::presence::PresenceChanges;
+use super::repeats::Repeats;
 use super::totals::Totals;
 use super::transitions::{self, TransitionRows};
 use super::write::put;
@@ -44,6 +45,8 @@ impl Stage for RecordStage {
     }
 
     async fn run(&self, mut slice: Slice) -> Result<(), StageError> {
+        let delivered = slice.positions().first().copied().unwrap_or_default();
+        let mut repeats = Repeats::read(slice.log(), slice.number(), delivered).await?;
         let mut totals = Totals::new(slice.number());
         let mut written = WrittenBuckets::default();
         while let Some(batch) = slice.next().await {
@@ -52,7 +55,9 @@ impl Stage for RecordStage {
             let topic = INPUTS[batch.input];
             match topic {
                 Topic::Deliveries => {
-                    let deliveries = decode::<Delivery>(&batch, topic, slice.number(), &mut outputs);
+                    let mut deliveries = decode::<Delivery>(&batch, topic, slice.number(), &mut outputs);
+                    let repeated = repeats.leave_out(&mut deliveries);
+                    metrics::counter!("geopush_dispatcher_record_repeated_total").increment(repeated as u64);
                     self.deliveries(&deliveries, &mut totals, &mut written).await?;
                 }
                 Topic::Transitions => {

@@ -13,12 +13,14 @@ use super::lanes::{Lanes, NoLane};
 use super::tries::{Ending, Step, Tries, deadline};
 
 /// Sends a push, and sends it again as its provider's rules say, until it ends. `None` when `stop` came while it
-/// waited: it has no end yet. An attempt under way is not stopped.
+/// waited, or when `is_mine` says that another process may be sending it: it has no end yet. An attempt under way is
+/// not stopped.
 pub async fn deliver(
     push: &Push,
     lanes: &Lanes,
     clock: &dyn Clock,
     stop: &CancellationToken,
+    is_mine: impl Fn() -> bool,
 ) -> Option<Ending> {
     let deadline = deadline(push);
     let mut tries = Tries::default();
@@ -46,6 +48,7 @@ pub async fn deliver(
             () = tokio::time::sleep(left) => continue,
         };
         let attempt = match turn {
+            Ok(_) if !is_mine() => return None,
             Ok(turn) => lane.send(turn, push, UnixMillis(clock.now_ms())).await,
             Err(NoTurn::Unreachable(retry_in)) => Attempt::Unreachable(retry_in),
             Err(NoTurn::Replaced) => continue,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use geopush_log::{
-    AppendError, Batch, Offset, Received, Record, SharedLog, Slice, Stage, StageError, Topic, rejected,
+    AppendError, Batch, Hold, Offset, Received, Record, SharedLog, Slice, Stage, StageError, Topic, rejected,
 };
 use geopush_model::{Push, UnixMillis, Wire as _};
 use geopush_service::clock::Clock;
@@ -92,6 +92,7 @@ impl SendStage {
         };
         Ok(Hand {
             partition,
+            hold: slice.hold(),
             progress: Progress::restored(position, note.ledger_from, replay_until),
             ledger,
             committed: (position, note),
@@ -108,6 +109,8 @@ impl SendStage {
 struct Hand {
     partition: u32,
     log: SharedLog,
+    /// A process that stood still must not send what others were given, nor write down ends that are theirs.
+    hold: Hold,
     progress: Progress,
     ledger: Ledger,
     committed: (Offset, Note),
@@ -161,15 +164,15 @@ impl Hand {
         if !self.progress.is_replaying() {
             self.ledger.close();
         }
-        self.append();
-        Ok(())
+        self.append()
     }
 
     fn send(&mut self, received: &Received, push: Push, lanes: &Arc<Lanes>, clock: &Arc<dyn Clock>) {
         let (lanes, clock, stop) = (Arc::clone(lanes), Arc::clone(clock), self.stop.clone());
         let (partition, offset, trace) = (self.partition, received.offset, received.trace);
+        let hold = self.hold.clone();
         self.sends.spawn(async move {
-            let ending = deliver(&push, &lanes, &*clock, &stop).await?;
+            let ending = deliver(&push, &lanes, &*clock, &stop, || hold.is_sure()).await?;
             let delivery = ending.delivery(&push, UnixMillis(clock.now_ms()));
             event::ended(&push, &delivery);
             if let Some(trace) = trace {
@@ -216,18 +219,24 @@ impl Hand {
                 }
             }
         }
-        self.append();
-        Ok(())
+        self.append()
     }
 
     /// One append at a time: what ends meanwhile goes together with the next.
-    fn append(&mut self) {
+    fn append(&mut self) -> Result<(), StageError> {
         if self.appending.is_some() || self.ended.is_empty() {
-            return;
+            return Ok(());
+        }
+        if !self.hold.is_sure() {
+            return Err(StageError::Dependency(
+                "this process stood still, and others may have its pushes; what they know comes first"
+                    .to_owned(),
+            ));
         }
         let ended: Vec<Ended> = self.ended.drain(..self.ended.len().min(MAX_APPEND)).collect();
         let (offsets, records) = ended.into_iter().map(|ended| (ended.offset, ended.record)).unzip();
-        self.appending = Some(Box::pin(append(self.log.clone(), offsets, records)));
+        self.appending = Some(Box::pin(append(self.log.clone(), self.hold.clone(), offsets, records)));
+        Ok(())
     }
 
     /// Those who wait are sent away, to be sent after the restart; answers under way are waited for.
@@ -277,6 +286,7 @@ fn read(received: &Received) -> Result<Push, String> {
 /// by the push's id.
 async fn append(
     log: SharedLog,
+    hold: Hold,
     offsets: Vec<Offset>,
     records: Vec<Record>,
 ) -> Result<Vec<Offset>, AppendError> {
@@ -286,7 +296,7 @@ async fn append(
         match log.append(records.clone()).await {
             Ok(()) => return Ok(offsets),
             Err(error @ AppendError::Refused(_)) => return Err(error),
-            Err(error) if began.elapsed() > APPEND_LIMIT => return Err(error),
+            Err(error) if began.elapsed() > APPEND_LIMIT || !hold.is_sure() => return Err(error),
             Err(error) => {
                 event::append_failed(&error, pause);
                 tokio::time::sleep(pause).await;
