@@ -50,17 +50,19 @@ struct AppEntry {
 }
 
 impl Directory {
-    /// Follows the configuration; returns when everything that is there now is known.
+    /// Follows the configuration; returns when everything that is there now is known. Without a sealer apps are known,
+    /// but not their credentials.
     ///
     /// # Errors
     /// When the log can't be read.
-    pub async fn follow(log: SharedLog, sealer: Sealer) -> Result<Self, LogError> {
+    pub async fn follow(log: SharedLog, sealer: impl Into<Option<Sealer>>) -> Result<Self, LogError> {
+        let sealer = sealer.into();
         let items = Arc::new(RwLock::new(Items::default()));
         let applied = Arc::clone(&items);
         let apply = move |records: &[Received]| {
             let mut items = applied.write().expect("no holder of this lock panics");
             for record in records {
-                items.apply(record, &sealer);
+                items.apply(record, sealer.as_ref());
             }
         };
         let follower = Follower::start(log, Topic::Config, apply).await?;
@@ -99,7 +101,7 @@ impl Directory {
 
 impl Items {
     /// A version that is older than the one known is a late copy.
-    fn apply(&mut self, record: &Received, sealer: &Sealer) {
+    fn apply(&mut self, record: &Received, sealer: Option<&Sealer>) {
         let Some(value) = &record.value else { return };
         let config = match Config::decode(value) {
             Ok(config) => config,
@@ -120,13 +122,13 @@ impl Items {
                 let entry = if app.deleted {
                     AppEntry { providers: None, credentials: None }
                 } else {
-                    let credentials = sealer.open(tenant, &app.name, &app.sealed);
-                    if let Err(error) = &credentials {
+                    let credentials = sealer.map(|sealer| sealer.open(tenant, &app.name, &app.sealed));
+                    if let Some(Err(error)) = &credentials {
                         tracing::error!(%tenant, app = app.name, %error, "an app can't send");
                     }
                     AppEntry {
                         providers: Some(AppProviders { fcm: app.fcm, apns: app.apns }),
-                        credentials: credentials.ok().map(Arc::new),
+                        credentials: credentials.and_then(Result::ok).map(Arc::new),
                     }
                 };
                 put(&mut self.apps, (tenant, app.name), version, entry);

@@ -75,12 +75,12 @@ pub struct Readiness {
 impl Readiness {
     /// The part can do its work.
     pub fn ready(&self) {
-        self.set(Word::Ready);
+        self.set(&Word::Ready);
     }
 
     /// It can't, and why, in words for an operator.
     pub fn not_ready(&self, why: impl Into<String>) {
-        self.set(Word::NotReady(why.into()));
+        self.set(&Word::NotReady(why.into()));
     }
 
     /// The same for a caller that writes the log line itself.
@@ -88,9 +88,9 @@ impl Readiness {
         self.put(Word::NotReady(why.into()));
     }
 
-    fn set(&self, state: Word) {
+    fn set(&self, state: &Word) {
         if self.put(state.clone()) {
-            match &state {
+            match state {
                 Word::Ready => tracing::info!(part = self.name, "ready"),
                 Word::NotReady(why) => tracing::info!(part = self.name, why, "not ready"),
             }

@@ -8,6 +8,9 @@ use super::reader::Reader;
 use super::sources::{Found, Origin, Raw, flag_name, variable_name};
 use super::value::Secret;
 
+/// Names with their values, or what is wrong with them.
+type Entries = Result<Vec<(String, String)>, String>;
+
 const EXPECTED: &str =
     "name=value pairs with commas between them, `\\,` for a comma in a value; a table in the file";
 
@@ -56,7 +59,7 @@ impl Reader {
     }
 
     /// What each source has under the key, the last to win last.
-    fn entries(&self, key: &str) -> Vec<(Found, Result<Vec<(String, String)>, String>)> {
+    fn entries(&self, key: &str) -> Vec<(Found, Entries)> {
         let prefix = format!("{key}.");
         let lines = self.given.file.iter().filter_map(|(name, found)| {
             let name = name.strip_prefix(&prefix)?;
