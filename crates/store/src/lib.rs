@@ -23,6 +23,8 @@ pub mod tables;
 pub use across::{Across, Position};
 pub use backend::{Backend, Bound, StoreError};
 pub use column::{ColumnValue, Timestamp};
+#[cfg(feature = "bench")]
+pub use cql::baseline;
 pub use cql::{CqlOptions, CqlStore};
 pub use embedded::EmbeddedStore;
 pub use schema::{Column, ColumnType, Keyspace, Order, Schema, Table, Value};

@@ -3,6 +3,8 @@
 //! `ddl`, `statements`, `plan`, `pieces` and `consistency` say what is asked of the database, as functions of the
 //! declarations; `connect`, `prepared`, `run` and `migrate` ask it.
 
+#[cfg(feature = "bench")]
+pub mod baseline;
 mod connect;
 mod consistency;
 mod ddl;
