@@ -23,7 +23,7 @@ mod topic;
 pub use embedded::{EmbeddedLog, EmbeddedOptions};
 pub use follow::Follower;
 pub use group::{Batch, Commit, Committer, Event, Given, Group, Lost};
-pub use kafka::KafkaOptions;
+pub use kafka::{KafkaLog, KafkaOptions};
 pub use record::{Partition, Received, Record, TraceId};
 pub use rejected::rejected;
 pub use stage::{Hold, Slice, Stage, StageError, run_stage};

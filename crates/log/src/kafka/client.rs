@@ -3,7 +3,7 @@
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-use super::Core;
+use super::{Core, KafkaOptions};
 
 /// What a client is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,15 +39,21 @@ impl Use {
 impl Core {
     /// The settings for this use; what only the caller knows (a group, a transactional id) it adds.
     pub(super) fn client(&self, client: Use) -> ClientConfig {
+        self.options.client(client)
+    }
+}
+
+impl KafkaOptions {
+    pub(super) fn client(&self, client: Use) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.options.brokers);
+        config.set("bootstrap.servers", &self.brokers);
         config.set("client.id", format!("geopush-{}", client.name()));
         // Which lines are kept is tracing's to decide; debugging lines come with librdkafka's `debug` alone.
         config.set_log_level(RDKafkaLogLevel::Debug);
         for (key, value) in SETTINGS.iter().filter(|row| row.0.contains(&client)).flat_map(|row| row.1) {
             config.set(*key, *value);
         }
-        for (key, value) in &self.options.properties {
+        for (key, value) in &self.properties {
             config.set(key, value);
         }
         config
@@ -58,8 +64,10 @@ const ALL: &[Use] = &[Use::Append, Use::Read, Use::Member, Use::Fetch, Use::Comm
 const PRODUCERS: &[Use] = &[Use::Append, Use::Commit];
 const CONSUMERS: &[Use] = &[Use::Read, Use::Fetch];
 
+type Settings = &'static [(&'static str, &'static str)];
+
 /// Settings by use. What is not here is as librdkafka has it.
-const SETTINGS: &[(&[Use], &[(&str, &str)])] = &[
+const SETTINGS: &[(&[Use], Settings)] = &[
     (
         ALL,
         &[
@@ -85,6 +93,18 @@ const SETTINGS: &[(&[Use], &[(&str, &str)])] = &[
             ("retry.backoff.max.ms", "1000"),
         ],
     ),
+    (
+        &[Use::Append],
+        &[
+            // An append that is not through by then is answered as unknown.
+            ("message.timeout.ms", "15000"),
+            // More than the room that appends share, so that it is theirs to refuse.
+            ("queue.buffering.max.kbytes", "131072"),
+            ("queue.buffering.max.messages", "1000000"),
+        ],
+    ),
+    (&[Use::Read], &[("queued.max.messages.kbytes", "8192")]),
+    (&[Use::Append, Use::Read, Use::Admin], &[("socket.timeout.ms", "15000")]),
     // The broker ends a transaction that a stopped process has left open this long after it began; each step of one
     // takes less.
     (&[Use::Commit], &[("transaction.timeout.ms", "10000"), ("message.timeout.ms", "8000")]),

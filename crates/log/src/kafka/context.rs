@@ -25,8 +25,10 @@ struct Seen {
     error: Option<String>,
 }
 
+type Count = fn(&Broker) -> u64;
+
 /// What librdkafka counts since the client began.
-const COUNTERS: [(&str, fn(&Broker) -> u64); 6] = [
+const COUNTERS: [(&str, Count); 6] = [
     ("geopush_kafka_requests_total", |b| b.tx),
     ("geopush_kafka_request_retries_total", |b| b.txretries),
     ("geopush_kafka_request_timeouts_total", |b| b.req_timeouts),
@@ -35,8 +37,10 @@ const COUNTERS: [(&str, fn(&Broker) -> u64); 6] = [
     ("geopush_kafka_disconnects_total", |b| b.disconnects.map_or(0, |n| n.max(0).cast_unsigned())),
 ];
 
+type Level = fn(&Statistics) -> f64;
+
 /// What librdkafka holds at the moment.
-const GAUGES: [(&str, fn(&Statistics) -> f64); 2] = [
+const GAUGES: [(&str, Level); 2] = [
     ("geopush_kafka_queued_records", |s| s.msg_cnt as f64),
     ("geopush_kafka_queued_bytes", |s| s.msg_size as f64),
 ];
