@@ -24,7 +24,7 @@ use geopush_model::{
 use super::Rules;
 
 /// The transitions that one tenant's devices must have.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Reference {
     tenant: TenantId,
     rules: Rules,
@@ -32,7 +32,7 @@ pub struct Reference {
     devices: BTreeMap<DeviceId, Phone>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Phone {
     id: DeviceId,
     incarnation: UnixMillis,

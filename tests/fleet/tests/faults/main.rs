@@ -1,0 +1,43 @@
+//! Faults: phones walk, a merchant changes zones and sends messages, and meanwhile processes are killed and stopped
+//! and come and go. Afterwards everything that was asked, answered and seen must be the history of a right system.
+//!
+//! `FAULTS_SEED=n` repeats a plan (processes keep their own pace, so not every run to the letter), `FAULTS_KILLS=n`
+//! sets its length, `FAULTS_TALLY=1` adds the run to `tests/faults/kills.csv`. What a failed run leaves behind is in
+//! `target/faults/`.
+
+mod check;
+mod history;
+mod http;
+mod merchant;
+mod nemesis;
+mod observe;
+mod phones;
+mod process;
+mod run;
+mod scene;
+mod tally;
+mod topology;
+
+use nemesis::Hardness;
+use run::Run;
+use topology::Shape;
+
+fn seed() -> u64 {
+    number("FAULTS_SEED").unwrap_or_else(|| rand::random_range(0..1_000_000))
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let given = std::env::var(variable).ok()?;
+    Some(given.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
+}
+
+fn kills(otherwise: usize) -> usize {
+    number("FAULTS_KILLS").map_or(otherwise, |kills| kills as usize)
+}
+
+#[test]
+fn one_process_that_is_killed_and_stopped_loses_nothing_and_does_nothing_twice() {
+    let hardness = Hardness { kills: kills(10), stop_ms: (200, 4_000), pause_ms: (500, 2_500) };
+    // Nobody else can have looked before.
+    Run { shape: Shape::Embedded, seed: seed(), hardness, phones: 24, zones: 14, handover_ms: 0 }.judge();
+}

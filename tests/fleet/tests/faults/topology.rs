@@ -1,0 +1,158 @@
+//! Which processes there are, and what they share.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use geopush_embedded::Database;
+use geopush_log::{EmbeddedLog, SharedLog};
+use geopush_sandbox::Sandbox;
+use serde_json::Value;
+
+use crate::http::{Place, until};
+use crate::nemesis::Part;
+use crate::process::Process;
+
+const PARTITIONS: u32 = 8;
+/// The binary to test, where it is not the one of this build.
+const BINARY: &str = "FAULTS_BINARY";
+
+/// The shapes that a system is tested in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Every role in one process on one file.
+    Embedded,
+}
+
+impl Shape {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+        }
+    }
+}
+
+/// A process, and what may be done to it.
+pub struct Member {
+    pub process: Process,
+    pub part: Part,
+}
+
+/// The processes of a system that may run, and its providers' stand-ins.
+pub struct Topology {
+    pub processes: Vec<Member>,
+    pub keys: Keys,
+    pub sandbox: Sandbox,
+}
+
+/// A tenant's keys.
+pub struct Keys {
+    pub secret: String,
+    pub publishable: String,
+    pub tenant: String,
+}
+
+impl Topology {
+    /// Everything with its files in `dir`, and running.
+    pub fn start(shape: Shape, sandbox: Sandbox, dir: &Path) -> Self {
+        sandbox.write(&dir.join("sandbox")).expect("the sandbox's files are written");
+        let ca = dir.join("sandbox").join("ca.pem");
+        let binary = binary();
+        let members: Vec<(&str, Part, Vec<String>)> = match shape {
+            Shape::Embedded => vec![("all", Part::Regular, vec![])],
+        };
+        let processes: Vec<Member> = members
+            .into_iter()
+            .map(|(name, part, mut arguments)| {
+                arguments.push(format!("--provider-ca={}", ca.display()));
+                arguments.push("--allow-provider-urls".to_owned());
+                Member { process: Process::new(name, &binary, arguments, dir), part }
+            })
+            .collect();
+        let keys = Keys::make(processes[0].process.command(&["tenant", "create", "merchant"]));
+        let topology = Self { processes, keys, sandbox };
+        for process in topology.regular() {
+            process.start();
+        }
+        until("every process is ready", || {
+            topology.look();
+            topology.regular().all(Process::is_ready).then_some(())
+        });
+        topology
+    }
+
+    /// What is always there.
+    pub fn regular(&self) -> impl Iterator<Item = &Process> {
+        self.processes.iter().filter(|member| member.part == Part::Regular).map(|member| &member.process)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Process> {
+        self.processes.iter().map(|member| &member.process)
+    }
+
+    /// Where phones may turn to; some may be nowhere just now.
+    pub fn doors(&self) -> Vec<Place> {
+        self.regular().filter(|process| process.has("ingest")).map(|process| process.ingest.clone()).collect()
+    }
+
+    /// Where the merchant turns to.
+    pub fn api(&self) -> Place {
+        self.regular().find(|process| process.has("control-api")).expect("somebody serves it").api.clone()
+    }
+
+    /// Finds out where the started ones listen.
+    pub fn look(&self) {
+        self.all().for_each(Process::look);
+    }
+
+    /// Remembers what the dispatchers count.
+    pub fn scrape(&self) {
+        self.all().filter(|process| process.has("dispatcher")).for_each(Process::scrape);
+    }
+
+    /// Pushes that were counted as maybe sent before, by all, over their restarts.
+    pub fn uncertain(&self) -> u64 {
+        self.all().map(Process::uncertain).sum()
+    }
+
+    /// Ends everything as an orchestrator does.
+    pub fn terminate(&self) {
+        self.regular().for_each(Process::terminate);
+    }
+
+    /// The log, to be read once nothing runs on it.
+    pub async fn log(&self) -> SharedLog {
+        let data = self.processes[0].process.data();
+        let file = Database::open(data).expect("the file is free");
+        Arc::new(EmbeddedLog::open(file, PARTITIONS).await.expect("the log opens"))
+    }
+}
+
+impl Keys {
+    fn make(mut command: Command) -> Self {
+        let out = command.output().expect("the binary runs");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let keys: Value = serde_json::from_slice(&out.stdout).expect("keys as JSON, and nothing else");
+        let text = |name: &str| keys[name].as_str().expect("a string").to_owned();
+        Self { secret: text("secret_key"), publishable: text("publishable_key"), tenant: text("tenant_id") }
+    }
+}
+
+/// The binary of this build, brought up to date first: cargo does not do it for a package that only runs it.
+fn binary() -> PathBuf {
+    if let Some(given) = std::env::var_os(BINARY) {
+        return given.into();
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built =
+        Command::new(cargo).current_dir(&root).args(["build", "--locked", "--bin", "geopush"]).status();
+    assert!(built.is_ok_and(|status| status.success()), "cargo build --bin geopush works");
+    // This test's own binary is in target/PROFILE/deps.
+    let here = std::env::current_exe().expect("a path");
+    let target = here.ancestors().nth(3).expect("a target directory");
+    let binary = target.join("debug").join("geopush");
+    assert!(fs::exists(&binary).unwrap_or(false), "{} is there", binary.display());
+    binary
+}
