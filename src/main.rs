@@ -29,7 +29,7 @@ enum Command {
     Tenant(tenant::Command),
     /// Run stand-ins for FCM and APNs, strict as the real ones, until interrupted.
     Sandbox(sandbox::Options),
-    /// Make or upgrade the tables.
+    /// Make or upgrade the tables and, on Kafka, the topics.
     Migrate(Given),
     /// Check the configuration and show every key with its value and where that came from.
     CheckConfig(Given),
@@ -57,6 +57,8 @@ fn main() -> ExitCode {
             Command::Simulate(options) => simulate::run(options).await,
         }
     });
+    // Whatever is still under way is a call to a server that does not answer.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     ended.unwrap_or_else(|error| {
         eprintln!("geopush: {error}");
         ExitCode::FAILURE

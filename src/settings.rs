@@ -1,5 +1,7 @@
 //! Everything that can be configured, read at once so that every error is told at once.
 
+mod fleet;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -10,8 +12,31 @@ use geopush_dispatcher::record::RecordConfig;
 use geopush_dispatcher::send::SendConfig;
 use geopush_geofence::GeofenceConfig;
 use geopush_ingest::IngestConfig;
+use geopush_registry::Sealer;
 use geopush_service::config::{ConfigErrors, Description, ListenAddr, Reader, Secret, Sources};
 use geopush_service::telemetry::LogConfig;
+
+pub use self::fleet::{Backend, Cql, Fleet, Kafka};
+
+/// What settings are read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Running the roles: what they need must be there.
+    Run,
+    /// A command that works on the log and the tables, whichever roles the file names.
+    Maintain,
+}
+
+/// How much a role needs the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum StoreNeed {
+    /// It lives of the log alone.
+    None,
+    /// It starts with them. While they are gone it goes on with what it knows, and refuses the rest.
+    ToStart,
+    /// It does nothing without them.
+    Always,
+}
 
 /// A part of the system that can run in a process of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +59,20 @@ impl Role {
         (Self::ControlApi, "control-api"),
     ];
 
+    /// How much it needs the tables.
+    pub(crate) fn store(self) -> StoreNeed {
+        match self {
+            Self::Geofence => StoreNeed::None,
+            Self::Ingest => StoreNeed::ToStart,
+            Self::Dispatcher | Self::ControlApi => StoreNeed::Always,
+        }
+    }
+
+    /// Whether it seals or opens apps' credentials.
+    pub(crate) fn needs_secrets(self) -> bool {
+        matches!(self, Self::Dispatcher | Self::ControlApi)
+    }
+
     /// Reads `all`, or names of roles with commas between them.
     fn parse_list(text: &str) -> Option<BTreeSet<Self>> {
         if text.trim() == "all" {
@@ -47,13 +86,13 @@ impl Role {
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The embedded default's directory.
+    /// Where the log and the tables are.
+    pub backend: Backend,
+    /// The embedded default's directory; on a fleet it holds `addresses.json` alone.
     pub data_dir: PathBuf,
     /// What runs in this process.
     pub roles: BTreeSet<Role>,
-    /// How many partitions each topic has, fixed when the directory is made.
-    pub partitions: u32,
-    /// What seals credentials, as 64 hexadecimal digits; if left out, a file in the data directory.
+    /// What seals credentials, as 64 hexadecimal digits; if left out, a file in the embedded default's directory.
     pub secrets_key: Option<Secret>,
     /// Where operators connect.
     pub admin_addr: ListenAddr,
@@ -76,7 +115,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    fn read(reader: &mut Reader) -> Self {
+    fn read(reader: &mut Reader, purpose: Purpose) -> Self {
         let roles = reader
             .key(
                 "role",
@@ -87,21 +126,17 @@ impl Settings {
                 None => Err("write all, or some of ingest,geofence,dispatcher,control-api".to_owned()),
             })
             .or("all".to_owned());
+        let roles = Role::parse_list(&roles).unwrap_or_default();
+        let backend = fleet::read(reader, &roles, purpose);
         Self {
             data_dir: reader.with_default(
                 "data_dir",
-                "the directory of the embedded default",
+                "the directory of the embedded default; on Kafka it holds addresses.json alone",
                 PathBuf::from("geopush-data"),
             ),
-            roles: Role::parse_list(&roles).unwrap_or_default(),
-            partitions: reader
-                .key("log.partitions", "partitions of each topic, fixed when the directory is made")
-                .within(1..=256)
-                .or(8),
-            secrets_key: reader.optional(
-                "secrets_key",
-                "64 hexadecimal digits that seal credentials; if left out, a file in the data directory",
-            ),
+            secrets_key: Self::read_secrets_key(reader, &backend, &roles, purpose),
+            roles,
+            backend,
             admin_addr: reader.with_default(
                 "admin.addr",
                 "where operators connect",
@@ -117,6 +152,29 @@ impl Settings {
             record: RecordConfig::read(reader),
         }
     }
+
+    fn read_secrets_key(
+        reader: &mut Reader,
+        backend: &Backend,
+        roles: &BTreeSet<Role>,
+        purpose: Purpose,
+    ) -> Option<Secret> {
+        const KEY: &str = "secrets_key";
+        let key = reader
+            .key(KEY, "64 hexadecimal digits that seal credentials; if left out, a file in the data directory; needed on Kafka")
+            .check(|key: &Secret| match Sealer::from_hex(key.expose()) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(format!("its value is no key: {error}; draw one with `openssl rand -hex 32`")),
+            })
+            .optional();
+        let shared = matches!(backend, Backend::Fleet(_)) && purpose == Purpose::Run;
+        if shared && roles.iter().any(|role| role.needs_secrets()) && !reader.is_given(KEY) {
+            let why =
+                "control-api and dispatcher must have the same one; draw it with `openssl rand -hex 32`";
+            fleet::missing(reader, KEY, why);
+        }
+        key
+    }
 }
 
 /// Reads all settings, with a description of each.
@@ -124,41 +182,23 @@ impl Settings {
 /// # Errors
 /// Every one there is.
 pub fn read_settings(sources: Sources) -> Result<(Settings, Description), ConfigErrors> {
+    read_settings_for(sources, Purpose::Run)
+}
+
+/// The same, for this purpose.
+///
+/// # Errors
+/// Every one there is.
+pub fn read_settings_for(
+    sources: Sources,
+    purpose: Purpose,
+) -> Result<(Settings, Description), ConfigErrors> {
     let mut reader = Reader::new(sources);
-    let settings = Settings::read(&mut reader);
+    let settings = Settings::read(&mut reader, purpose);
     let description = reader.describe();
     reader.finish()?;
     Ok((settings, description))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(flags: &[(&str, &str)]) -> Result<Settings, String> {
-        let flags = flags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let read = read_settings(Sources { flags, ..Sources::default() });
-        read.map(|(settings, _)| settings).map_err(|e| e.to_string())
-    }
-
-    #[test]
-    fn every_error_is_told_at_once_with_its_key() {
-        let wrong = [
-            ("role", "ingest,cook"),
-            ("ingest.addr", "nowhere"),
-            ("ingest.adr", ":0"),
-            ("log.partitions", "0"),
-        ];
-        let errors = read(&wrong).unwrap_err();
-        for key in ["role", "ingest-addr", "ingest-adr", "log-partitions"] {
-            assert!(errors.contains(key), "{key} is not in: {errors}");
-        }
-    }
-
-    #[test]
-    fn roles_are_chosen_by_name() {
-        assert_eq!(read(&[]).unwrap().roles.len(), 4);
-        let chosen = read(&[("role", "ingest, control-api")]).unwrap().roles;
-        assert_eq!(chosen, BTreeSet::from([Role::Ingest, Role::ControlApi]));
-    }
-}
+mod tests;

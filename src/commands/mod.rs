@@ -11,7 +11,7 @@ pub mod tenant;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use geopush::{Settings, read_settings};
+use geopush::{Purpose, Settings, read_settings_for};
 use geopush_service::BoxError;
 use geopush_service::config::{Description, Sources};
 
@@ -29,11 +29,15 @@ pub struct Given {
 impl Given {
     /// Reads the file, the variables and these flags.
     pub fn settings(&self) -> Result<(Settings, Description), BoxError> {
-        self.settings_with(&[])
+        self.settings_for(Purpose::Run, &[])
     }
 
-    /// The same, with flags that the command itself sets where nobody else does.
-    pub fn settings_with(&self, defaults: &[(&str, &str)]) -> Result<(Settings, Description), BoxError> {
+    /// The same for this purpose, with flags that the command itself sets where nobody else does.
+    pub fn settings_for(
+        &self,
+        purpose: Purpose,
+        defaults: &[(&str, &str)],
+    ) -> Result<(Settings, Description), BoxError> {
         let (config, mut flags) = flags_of(&self.keys)?;
         for (key, value) in defaults {
             if !flags.iter().any(|(given, _)| given == key) {
@@ -41,7 +45,7 @@ impl Given {
             }
         }
         let sources = Sources::load(config.as_deref(), flags)?;
-        Ok(read_settings(sources)?)
+        Ok(read_settings_for(sources, purpose)?)
     }
 }
 

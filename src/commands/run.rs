@@ -1,6 +1,6 @@
 //! `geopush run`.
 
-use geopush::{Storage, System};
+use geopush::System;
 use geopush_service::shutdown::Shutdown;
 use geopush_service::telemetry;
 
@@ -10,7 +10,6 @@ pub async fn run(given: Given) -> Ended {
     let (settings, _) = given.settings()?;
     let metrics = telemetry::init(settings.log.format, &settings.log.filter)?;
     let shutdown = Shutdown::on_signals()?;
-    let storage = Storage::open(&settings).await?;
-    let system = System::start(settings, storage, metrics, shutdown).await?;
+    let system = System::start_waiting(settings, metrics, shutdown).await?;
     Ok(system.finish().await.exit_code())
 }

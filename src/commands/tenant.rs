@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use geopush::Storage;
+use geopush::{Purpose, Storage};
 use geopush_model::UnixMillis;
 use geopush_registry::create_tenant;
 use geopush_service::clock::{Clock as _, SystemClock};
@@ -15,7 +15,7 @@ use super::{Ended, Given};
 pub enum Command {
     /// Make a tenant and print its keys; they are shown this once.
     ///
-    /// On the embedded default nothing else may run on the data directory.
+    /// On the embedded default nothing else may run on the data directory; on a fleet everything may.
     Create {
         /// The tenant's name, for people.
         name: String,
@@ -26,7 +26,7 @@ pub enum Command {
 
 pub async fn run(command: Command) -> Ended {
     let Command::Create { name, given } = command;
-    let (settings, _) = given.settings()?;
+    let (settings, _) = given.settings_for(Purpose::Maintain, &[])?;
     let storage = Storage::open(&settings).await?;
     let made = create_tenant(&storage.publisher, &name, UnixMillis(SystemClock.now_ms())).await;
     storage.close().await;

@@ -200,7 +200,7 @@ impl Drop for House {
 }
 
 /// The binary, without the variables of whoever runs the tests: they would configure it.
-fn geopush() -> Command {
+pub fn geopush() -> Command {
     let mut command = Command::new(BINARY);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GEOPUSH_")) {
         command.env_remove(name);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use geopush::{Settings, Storage, System};
+use geopush::{Backend, Purpose, Settings, Storage, System};
 use geopush_log::{SharedLog, Topic};
 use geopush_model::UnixMillis;
 use geopush_registry::create_tenant;
@@ -66,7 +66,10 @@ pub async fn run(options: Options) -> Ended {
         defaults.push((key, free_address(port).await));
     }
     let defaults: Vec<_> = defaults.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    let (settings, _) = options.given.settings_with(&defaults)?;
+    let (settings, _) = options.given.settings_for(Purpose::Run, &defaults)?;
+    if matches!(settings.backend, Backend::Fleet(_)) {
+        return Err("the demo runs in a directory of its own; leave kafka.* and cql.* out".into());
+    }
 
     let metrics = telemetry::init(settings.log.format, &settings.log.filter)?;
     let shutdown = Shutdown::on_signals()?;
