@@ -17,7 +17,7 @@ const DELETIONS: usize = 32;
 pub(super) struct PresenceChanges {
     pub(super) by_device: Vec<PresenceByDeviceRow>,
     pub(super) by_zone: Vec<PresenceByZoneRow>,
-    left: Vec<(DeviceKey, ZoneId)>,
+    left: Vec<(PresenceByDeviceRow, PresenceByZoneRow)>,
 }
 
 impl PresenceChanges {
@@ -33,12 +33,12 @@ impl PresenceChanges {
                 TransitionKind::Dwell => {}
             }
         }
-        for ((device, zone), t) in last {
+        for t in last.into_values() {
             if t.kind == TransitionKind::Enter {
                 changes.by_device.push(by_device(t));
                 changes.by_zone.push(by_zone(t));
             } else {
-                changes.left.push((device, zone));
+                changes.left.push((by_device(t), by_zone(t)));
             }
         }
         changes
@@ -46,18 +46,16 @@ impl PresenceChanges {
 
     /// Removes who left.
     pub(super) async fn remove(&self, store: &Store) -> Result<(), StoreError> {
-        let left =
-            stream::iter(&self.left).map(Ok).try_for_each_concurrent(DELETIONS, async |(key, zone)| {
-                let device = key.device.as_str().to_owned();
-                let shard = device_shard(&device, PRESENCE_SHARDS);
-                let (of_device, in_zone) = ((key.tenant.0, device.clone()), (zone.0,));
-                let (of_zone, in_device) = ((key.tenant.0, zone.0, shard), (device,));
+        let left = stream::iter(&self.left).map(Ok).try_for_each_concurrent(
+            DELETIONS,
+            async |(of_device, in_zone)| {
                 futures::try_join!(
-                    store.delete::<PresenceByDeviceRow>(&of_device, &in_zone),
-                    store.delete::<PresenceByZoneRow>(&of_zone, &in_device),
+                    store.delete_up_to(of_device.clone()),
+                    store.delete_up_to(in_zone.clone()),
                 )
                 .map(drop)
-            });
+            },
+        );
         left.await
     }
 }

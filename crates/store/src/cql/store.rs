@@ -77,9 +77,17 @@ impl Backend for CqlStore {
     ) -> Result<Vec<Option<Vec<Value>>>, StoreError> {
         let _operation = self.runner.pacing.operation()?;
         let mut get = self.runner.statement(schema, Operation::Get).await?;
-        if keys.len() > 1 {
-            get.set_consistency(Level::MANY.consistency);
+        if schema.conditional
+            && let [key] = keys.as_slice()
+        {
+            check(schema, schema.key(), key)?;
+            let partition = bytes_of(&key[..schema.partition_len]);
+            // It is agreed on like a write, so it would stand in writes' way.
+            let _turn = self.runner.pacing.turn(schema.name, &partition).await?;
+            let answer = self.runner.execute(schema, &get, key).await?;
+            return Ok(vec![decoded(schema, answer)?.pop()]);
         }
+        get.set_consistency(Level::MANY.consistency);
         let get = &get;
         stream::iter(keys)
             .map(|key| async move {

@@ -1,4 +1,7 @@
 //! Which devices are in which zones now. Rows go when the device does, so nothing expires by itself.
+//!
+//! The transition that a row comes from says how new it is, by the device's incarnation (a moment in ms) and its
+//! number since: so nobody who is late puts a device back into a zone that it has left.
 
 use uuid::Uuid;
 
@@ -6,7 +9,9 @@ use crate::{Timestamp, table};
 
 table! {
     /// A zone that a device is in.
-    pub struct PresenceByDeviceRow: "presence_by_device" in History, plain, ascending {
+    pub struct PresenceByDeviceRow: "presence_by_device" in History, plain, ascending,
+        newest_by { incarnation * 1_000, seq * 1 }
+    {
         partition { tenant: Uuid, device: String }
         clustering { zone: Uuid }
         values {
@@ -20,7 +25,9 @@ table! {
 
 table! {
     /// A device that is in a zone.
-    pub struct PresenceByZoneRow: "presence_by_zone" in History, plain, ascending {
+    pub struct PresenceByZoneRow: "presence_by_zone" in History, plain, ascending,
+        newest_by { incarnation * 1_000, seq * 1 }
+    {
         partition {
             tenant: Uuid,
             zone: Uuid,
