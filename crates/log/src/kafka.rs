@@ -5,6 +5,8 @@
 //! a task.
 
 mod append;
+#[cfg(feature = "bench")]
+pub mod baseline;
 mod client;
 mod context;
 mod ends;

@@ -23,6 +23,8 @@ mod topic;
 pub use embedded::{EmbeddedLog, EmbeddedOptions};
 pub use follow::Follower;
 pub use group::{Batch, Commit, Committer, Event, Given, Group, Lost};
+#[cfg(feature = "bench")]
+pub use kafka::baseline;
 pub use kafka::{KafkaLog, KafkaOptions};
 pub use record::{Partition, Received, Record, TraceId};
 pub use rejected::rejected;
