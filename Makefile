@@ -21,7 +21,8 @@ test-all: test ## And what needs promtool, Python, Java 17 and Maven: alerts, re
 	tests/tour.sh $(BIN)
 	@echo "== on Kafka and Cassandra; the first time they are downloaded"
 	cargo build -p geopush-fleet --locked
-	$(SERVERS) with cargo test -p geopush-fleet --locked --no-fail-fast -- --test-threads=2
+	$(SERVERS) with sh -c 'cargo test -p geopush-log --test kafka --locked -- --test-threads=2 && \
+		cargo test -p geopush-fleet --locked --no-fail-fast -- --test-threads=2'
 
 lint:
 	cargo fmt --all --check

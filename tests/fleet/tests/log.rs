@@ -22,6 +22,11 @@ mod sharing;
 #[path = "../../../crates/log/tests/conformance/staging.rs"]
 mod staging;
 
+#[path = "log/faults.rs"]
+mod faults;
+#[path = "log/secured.rs"]
+mod secured;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

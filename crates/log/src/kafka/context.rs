@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::statistics::{Broker, Statistics, Window};
 
 use super::client::Use;
@@ -137,7 +137,11 @@ impl ClientContext for Context {
     /// librdkafka logs them too.
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", client = self.client.name(), %error, "{reason}");
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).error = Some(reason.to_owned());
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // That all brokers are down follows what is wrong with each.
+        if last.error.is_none() || error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            last.error = Some(reason.to_owned());
+        }
     }
 }
 
