@@ -80,15 +80,12 @@ impl Membership {
         let core = Arc::clone(&self.shared.core);
         while !self.shared.ownership.is_leaving() && !core.closed.is_cancelled() {
             self.beat();
-            match self.consumer.poll(POLL) {
-                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
-                    let lost = LogError::Backend(format!("the group threw this member out: {error}"));
-                    // Whoever no longer listens has left anyway.
-                    let _ = self.events.blocking_send(Err(lost));
-                    return;
-                }
-                // No partition is read here; what librdkafka can't do yet it tries again.
-                Some(Ok(_) | Err(_)) | None => {}
+            // No partition is read here; what librdkafka can't do yet it tries again.
+            if let Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) = self.consumer.poll(POLL) {
+                let lost = LogError::Backend(format!("the group threw this member out: {error}"));
+                // Whoever no longer listens has left anyway.
+                let _ = self.events.blocking_send(Err(lost));
+                return;
             }
             if self.tell_lost().and_then(|()| self.settle()).is_err() {
                 return;

@@ -9,8 +9,9 @@ use rdkafka::producer::{BaseProducer, Producer as _};
 use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
 
 use super::super::client::Use;
+use super::super::ends::Bound;
 use super::Shared;
-use crate::Offset;
+use crate::{Cleanup, Offset, Topic};
 
 /// How long to wait for the committed positions of all slices at once, or of one.
 const ALL: Duration = Duration::from_secs(1);
@@ -75,7 +76,7 @@ impl Settler {
                 .collect();
             self.fence(shared, &open);
         }
-        settled
+        skip_what_is_gone(shared, settled)
     }
 
     fn failed(&mut self, shared: &Shared, error: &str) {
@@ -120,6 +121,37 @@ pub(super) fn transactional(shared: &Shared, transactional_id: &str) -> ClientCo
     let mut config = shared.core.client(Use::Commit);
     config.set("transactional.id", transactional_id);
     config
+}
+
+/// Moves positions over what retention has removed, and says so: those records were never consumed.
+fn skip_what_is_gone(shared: &Shared, mut settled: Vec<Settled>) -> Vec<Settled> {
+    let ask = |topic: Topic, slice| shared.core.ends.ask(Bound::First, shared.core.name(topic), slice);
+    let asked: Vec<_> = settled
+        .iter()
+        .flat_map(|settled| shared.inputs.iter().map(|topic| ask(*topic, settled.slice)))
+        .collect();
+    let positions = settled.iter_mut().flat_map(|Settled { slice, positions, .. }| {
+        positions.iter_mut().zip(&shared.inputs).map(|(position, topic)| (*slice, *topic, position))
+    });
+    for ((slice, topic, position), first) in positions.zip(asked) {
+        // Whoever reads from a position that is gone begins at the first that is kept, too.
+        let Ok(Ok(first)) = first.blocking_recv() else { continue };
+        if first > *position {
+            if *position > 0 && matches!(topic.cleanup(), Cleanup::After(_)) {
+                let (skipped, topic) = (first - *position, topic.name());
+                metrics::counter!("geopush_kafka_skipped_records_total", "topic" => topic).increment(skipped);
+                tracing::error!(
+                    skipped,
+                    topic,
+                    slice,
+                    stage = shared.stage,
+                    "records were removed before they were consumed; raise the topic's retention, or add processes"
+                );
+            }
+            *position = first;
+        }
+    }
+    settled
 }
 
 fn partitions(shared: &Shared, slices: &[u32]) -> TopicPartitionList {
