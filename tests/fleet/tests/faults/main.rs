@@ -41,3 +41,10 @@ fn one_process_that_is_killed_and_stopped_loses_nothing_and_does_nothing_twice()
     // Nobody else can have looked before.
     Run { shape: Shape::Embedded, seed: seed(), hardness, phones: 24, zones: 14, handover_ms: 0 }.judge();
 }
+
+#[test]
+fn a_fleet_whose_processes_are_killed_stopped_and_moved_loses_nothing_and_does_nothing_twice() {
+    // Longer than Kafka waits for a member, too.
+    let hardness = Hardness { kills: kills(6), stop_ms: (2_000, 15_000), pause_ms: (500, 4_000) };
+    Run { shape: Shape::Fleet, seed: seed(), hardness, phones: 24, zones: 14, handover_ms: 3_000 }.judge();
+}

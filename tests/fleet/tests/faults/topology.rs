@@ -1,13 +1,16 @@
 //! Which processes there are, and what they share.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
 use geopush_embedded::Database;
-use geopush_log::{EmbeddedLog, SharedLog};
+use geopush_fleet::{shared_cql, shared_kafka};
+use geopush_log::{EmbeddedLog, KafkaLog, KafkaOptions, SharedLog};
 use geopush_sandbox::Sandbox;
+use geopush_service::clock::{Clock as _, SystemClock};
 use serde_json::Value;
 
 use crate::http::{Place, until};
@@ -23,13 +26,78 @@ const BINARY: &str = "FAULTS_BINARY";
 pub enum Shape {
     /// Every role in one process on one file.
     Embedded,
+    /// The roles apart, on one Kafka and one Cassandra.
+    Fleet,
 }
+
+/// The processes of a fleet: a name, a role, and whether it comes and goes.
+const FLEET: [(&str, &str, Part); 10] = [
+    ("ingest-1", "ingest", Part::Regular),
+    ("ingest-2", "ingest", Part::Regular),
+    ("geofence-1", "geofence", Part::Regular),
+    ("geofence-2", "geofence", Part::Regular),
+    ("geofence-3", "geofence", Part::Regular),
+    ("dispatcher-1", "dispatcher", Part::Regular),
+    ("dispatcher-2", "dispatcher", Part::Regular),
+    ("control-api", "control-api", Part::Regular),
+    ("geofence-extra", "geofence", Part::Extra),
+    ("dispatcher-extra", "dispatcher", Part::Extra),
+];
+/// What seals apps' credentials in a fleet of tests.
+const SECRETS: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 impl Shape {
     pub fn name(self) -> &'static str {
         match self {
             Self::Embedded => "embedded",
+            Self::Fleet => "fleet",
         }
+    }
+
+    /// The processes' names, parts, and what is particular to each.
+    fn members(self) -> Vec<(&'static str, Part, Vec<String>)> {
+        match self {
+            Self::Embedded => vec![("all", Part::Regular, vec![])],
+            Self::Fleet => FLEET
+                .iter()
+                .map(|(name, role, part)| (*name, *part, vec![format!("--role={role}")]))
+                .collect(),
+        }
+    }
+}
+
+/// What every process of a fleet is told, and who reads its log.
+struct Servers {
+    kafka: KafkaOptions,
+    keyspace: String,
+}
+
+impl Servers {
+    /// Names of this run's own: the servers may have seen others.
+    fn of_run() -> Self {
+        let unique = format!("{:x}", SystemClock.now_ms());
+        let kafka = KafkaOptions {
+            brokers: shared_kafka().to_owned(),
+            prefix: format!("faults-{unique}."),
+            partitions: PARTITIONS,
+            replication: 1,
+            properties: BTreeMap::new(),
+        };
+        Self { kafka, keyspace: format!("faults_{unique}") }
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let Self { kafka: KafkaOptions { brokers, prefix, .. }, keyspace } = self;
+        vec![
+            format!("--kafka-brokers={brokers}"),
+            format!("--kafka-prefix={prefix}"),
+            "--kafka-replication=1".to_owned(),
+            format!("--log-partitions={PARTITIONS}"),
+            format!("--cql-nodes={}", shared_cql()),
+            format!("--cql-keyspace={keyspace}"),
+            "--cql-replication=1".to_owned(),
+            format!("--secrets-key={SECRETS}"),
+        ]
     }
 }
 
@@ -44,6 +112,7 @@ pub struct Topology {
     pub processes: Vec<Member>,
     pub keys: Keys,
     pub sandbox: Sandbox,
+    servers: Option<Servers>,
 }
 
 /// A tenant's keys.
@@ -59,19 +128,22 @@ impl Topology {
         sandbox.write(&dir.join("sandbox")).expect("the sandbox's files are written");
         let ca = dir.join("sandbox").join("ca.pem");
         let binary = binary();
-        let members: Vec<(&str, Part, Vec<String>)> = match shape {
-            Shape::Embedded => vec![("all", Part::Regular, vec![])],
-        };
-        let processes: Vec<Member> = members
+        let servers = (shape == Shape::Fleet).then(Servers::of_run);
+        let mut shared = vec![format!("--provider-ca={}", ca.display()), "--allow-provider-urls".to_owned()];
+        shared.extend(servers.iter().flat_map(Servers::arguments));
+        let processes: Vec<Member> = shape
+            .members()
             .into_iter()
-            .map(|(name, part, mut arguments)| {
-                arguments.push(format!("--provider-ca={}", ca.display()));
-                arguments.push("--allow-provider-urls".to_owned());
-                Member { process: Process::new(name, &binary, arguments, dir), part }
+            .map(|(name, part, own)| {
+                let process = Process::new(name, &binary, [shared.clone(), own].concat(), dir);
+                Member { process, part }
             })
             .collect();
+        if servers.is_some() {
+            output(processes[0].process.command(&["migrate"]));
+        }
         let keys = Keys::make(processes[0].process.command(&["tenant", "create", "merchant"]));
-        let topology = Self { processes, keys, sandbox };
+        let topology = Self { processes, keys, sandbox, servers };
         for process in topology.regular() {
             process.start();
         }
@@ -123,6 +195,9 @@ impl Topology {
 
     /// The log, to be read once nothing runs on it.
     pub async fn log(&self) -> SharedLog {
+        if let Some(servers) = &self.servers {
+            return Arc::new(KafkaLog::open(servers.kafka.clone()).await.expect("the log opens"));
+        }
         let data = self.processes[0].process.data();
         let file = Database::open(data).expect("the file is free");
         Arc::new(EmbeddedLog::open(file, PARTITIONS).await.expect("the log opens"))
@@ -130,13 +205,17 @@ impl Topology {
 }
 
 impl Keys {
-    fn make(mut command: Command) -> Self {
-        let out = command.output().expect("the binary runs");
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        let keys: Value = serde_json::from_slice(&out.stdout).expect("keys as JSON, and nothing else");
+    fn make(command: Command) -> Self {
+        let keys: Value = serde_json::from_slice(&output(command)).expect("keys as JSON, and nothing else");
         let text = |name: &str| keys[name].as_str().expect("a string").to_owned();
         Self { secret: text("secret_key"), publishable: text("publishable_key"), tenant: text("tenant_id") }
     }
+}
+
+fn output(mut command: Command) -> Vec<u8> {
+    let out = command.output().expect("the binary runs");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    out.stdout
 }
 
 /// The binary of this build, brought up to date first: cargo does not do it for a package that only runs it.
