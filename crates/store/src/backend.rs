@@ -66,13 +66,22 @@ pub trait Backend: Send + Sync + 'static {
     /// [`Schema::stamp`] where the table is declared so.
     async fn put(&self, schema: &'static Schema, rows: Vec<Vec<Value>>) -> Result<(), StoreError>;
 
-    /// The rows of these keys, in their order. A single key of a conditional table is read so that a conditional
-    /// write whose answer was never seen has either come true by then or never will.
+    /// The rows of these keys, in their order.
     async fn get(
         &self,
         schema: &'static Schema,
         keys: Vec<Vec<Value>>,
     ) -> Result<Vec<Option<Vec<Value>>>, StoreError>;
+
+    /// The row of this key of a conditional table. A conditional write whose answer was never seen has come true by
+    /// then or never will; so this is more than [`Backend::get`] where writes can be half done.
+    async fn get_settled(
+        &self,
+        schema: &'static Schema,
+        key: Vec<Value>,
+    ) -> Result<Option<Vec<Value>>, StoreError> {
+        Ok(self.get(schema, vec![key]).await?.pop().flatten())
+    }
 
     /// Removes the row of this key.
     async fn delete(&self, schema: &'static Schema, key: Vec<Value>) -> Result<(), StoreError>;

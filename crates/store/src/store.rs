@@ -109,7 +109,8 @@ impl Store {
         observed(schema, "put", self.backend.put(schema, rows)).await
     }
 
-    /// The row of this key.
+    /// The row of this key. Where the table is conditional it decides what is written next, so no write that was
+    /// begun before and whose answer was never seen comes true after it.
     ///
     /// # Errors
     /// As [`Store`] says.
@@ -119,12 +120,18 @@ impl Store {
         clustering: &T::Clustering,
     ) -> Result<Option<T>, StoreError> {
         let schema = const { &T::SCHEMA };
-        let keys = vec![key::<T>(partition, clustering)?];
-        let mut rows = observed(schema, "get", self.backend.get(schema, keys)).await?;
-        rows.pop().flatten().map(T::from_values).transpose()
+        let key = key::<T>(partition, clustering)?;
+        let row = observed(schema, "get", async {
+            match schema.conditional {
+                true => self.backend.get_settled(schema, key).await,
+                false => Ok(self.backend.get(schema, vec![key]).await?.pop().flatten()),
+            }
+        });
+        row.await?.map(T::from_values).transpose()
     }
 
-    /// The rows of these keys, `None` where there is none, in the order asked.
+    /// The rows of these keys, `None` where there is none, in the order asked; to be looked at. Whoever decides by one
+    /// uses [`Store::get`].
     ///
     /// # Errors
     /// As [`Store`] says.

@@ -2,7 +2,7 @@
 //!
 //! | table | read | written |
 //! |---|---|---|
-//! | conditional | LOCAL_QUORUM; one row by its key: LOCAL_SERIAL | LOCAL_SERIAL, then LOCAL_QUORUM |
+//! | conditional | one row, to decide by: LOCAL_SERIAL; else LOCAL_QUORUM | LOCAL_SERIAL, then LOCAL_QUORUM |
 //! | plain, of configuration or history | LOCAL_QUORUM | LOCAL_QUORUM |
 //!
 //! Writes need a quorum because whoever wrote goes on to forget: record commits its position in the log, the API
@@ -14,7 +14,6 @@
 use scylla::statement::{Consistency, SerialConsistency};
 
 use super::statements::Operation;
-use crate::Schema;
 
 /// For what is read or written with, and, for conditional writes, agreed on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,18 +23,17 @@ pub(super) struct Level {
 }
 
 impl Level {
-    pub(super) const fn of(schema: &Schema, operation: Operation) -> Self {
-        let consistency = match (schema.conditional, operation) {
-            (true, Operation::Get) => Consistency::LocalSerial,
-            _ => Consistency::LocalQuorum,
-        };
-        let serial = match operation {
-            Operation::PutIfAbsent | Operation::PutIfVersion => Some(SerialConsistency::LocalSerial),
-            _ => None,
-        };
-        Self { consistency, serial }
+    pub(super) const fn of(operation: Operation) -> Self {
+        match operation {
+            Operation::GetSettled => Self { consistency: Consistency::LocalSerial, serial: None },
+            Operation::PutIfAbsent | Operation::PutIfVersion => {
+                Self { consistency: Consistency::LocalQuorum, serial: Some(SerialConsistency::LocalSerial) }
+            }
+            Operation::Put
+            | Operation::Get
+            | Operation::Delete
+            | Operation::DeleteUpTo
+            | Operation::Page { .. } => Self { consistency: Consistency::LocalQuorum, serial: None },
+        }
     }
-
-    /// For many keys at once, which are looked at and not decided on.
-    pub(super) const MANY: Self = Self { consistency: Consistency::LocalQuorum, serial: None };
 }

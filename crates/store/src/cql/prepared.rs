@@ -42,7 +42,7 @@ impl Prepared {
             return Ok(statement);
         }
         let mut statement = Statement::new(operation.text(schema, keyspace));
-        let level = Level::of(schema, operation);
+        let level = Level::of(operation);
         statement.set_consistency(level.consistency);
         statement.set_serial_consistency(level.serial);
         statement.set_is_idempotent(operation.is_idempotent());

@@ -65,7 +65,7 @@ impl Runner {
         if let [row] = rows.as_slice() {
             return self.execute(schema, put, row).await.map(drop);
         }
-        let level = Level::of(schema, Operation::Put);
+        let level = Level::of(Operation::Put);
         let mut batch = Batch::new_with_statements(
             BatchType::Unlogged,
             rows.iter().map(|_| put.clone().into()).collect(),

@@ -12,6 +12,8 @@ pub(super) enum Operation {
     Put,
     /// Parameters: the key.
     Get,
+    /// The same, after whatever conditional write is under way. Parameters: the key.
+    GetSettled,
     /// Parameters: the key.
     Delete,
     /// Parameters: the write's timestamp, then the key.
@@ -58,7 +60,7 @@ impl Operation {
                 let key = equal(schema.key());
                 format!("UPDATE {table} SET {} WHERE {key} IF version = ?", set.join(", "))
             }
-            Self::Get => {
+            Self::Get | Self::GetSettled => {
                 format!("SELECT {} FROM {table} WHERE {}", names(schema.columns), equal(schema.key()))
             }
             Self::Delete => format!("DELETE FROM {table} WHERE {}", equal(schema.key())),

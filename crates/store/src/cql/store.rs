@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::connect::{Cluster, CqlOptions, REQUEST};
-use super::consistency::Level;
 use super::migrate::Migration;
 use super::observe;
 use super::pacing::Pacing;
@@ -76,19 +75,7 @@ impl Backend for CqlStore {
         keys: Vec<Vec<Value>>,
     ) -> Result<Vec<Option<Vec<Value>>>, StoreError> {
         let _operation = self.runner.pacing.operation()?;
-        let mut get = self.runner.statement(schema, Operation::Get).await?;
-        if schema.conditional
-            && let [key] = keys.as_slice()
-        {
-            check(schema, schema.key(), key)?;
-            let partition = bytes_of(&key[..schema.partition_len]);
-            // It is agreed on like a write, so it would stand in writes' way.
-            let _turn = self.runner.pacing.turn(schema.name, &partition).await?;
-            let answer = self.runner.execute(schema, &get, key).await?;
-            return Ok(vec![decoded(schema, answer)?.pop()]);
-        }
-        get.set_consistency(Level::MANY.consistency);
-        let get = &get;
+        let get = &self.runner.statement(schema, Operation::Get).await?;
         stream::iter(keys)
             .map(|key| async move {
                 check(schema, schema.key(), &key)?;
@@ -98,6 +85,21 @@ impl Backend for CqlStore {
             .buffered(AT_ONCE)
             .try_collect()
             .await
+    }
+
+    async fn get_settled(
+        &self,
+        schema: &'static Schema,
+        key: Vec<Value>,
+    ) -> Result<Option<Vec<Value>>, StoreError> {
+        let _operation = self.runner.pacing.operation()?;
+        check(schema, schema.key(), &key)?;
+        let get = self.runner.statement(schema, Operation::GetSettled).await?;
+        // It is agreed on like a write, so it would stand in writes' way.
+        let partition = bytes_of(&key[..schema.partition_len]);
+        let _turn = self.runner.pacing.turn(schema.name, &partition).await?;
+        let answer = self.runner.execute(schema, &get, &key).await?;
+        Ok(decoded(schema, answer)?.pop())
     }
 
     async fn delete(&self, schema: &'static Schema, key: Vec<Value>) -> Result<(), StoreError> {
