@@ -110,7 +110,7 @@ async fn prepared(
     schema: &'static Schema,
 ) -> Result<PreparedStatement, StoreError> {
     let mut statement = Statement::new(Operation::Put.text(schema, keyspace));
-    statement.set_consistency(Level::of(schema, Operation::Put).consistency);
+    statement.set_consistency(Level::of(Operation::Put).consistency);
     statement.set_is_idempotent(true);
     cluster.session.prepare(statement).await.map_err(|error| errors::unprepared(schema.name, &error))
 }
