@@ -27,6 +27,7 @@ test-all: test ## And what needs promtool, Python, Java 17 and Maven: alerts, re
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	tests/faults/bugs.sh --check
 
 deny: target/tools/bin/cargo-deny
 	target/tools/bin/cargo-deny --locked check bans licenses sources

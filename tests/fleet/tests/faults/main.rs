@@ -46,5 +46,5 @@ fn one_process_that_is_killed_and_stopped_loses_nothing_and_does_nothing_twice()
 fn a_fleet_whose_processes_are_killed_stopped_and_moved_loses_nothing_and_does_nothing_twice() {
     // Longer than Kafka waits for a member, too.
     let hardness = Hardness { kills: kills(6), stop_ms: (2_000, 15_000), pause_ms: (500, 4_000) };
-    Run { shape: Shape::Fleet, seed: seed(), hardness, phones: 24, zones: 14, handover_ms: 3_000 }.judge();
+    Run { shape: Shape::Fleet, seed: seed(), hardness, phones: 24, zones: 14, handover_ms: 5_000 }.judge();
 }
