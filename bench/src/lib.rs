@@ -3,14 +3,17 @@
 //!
 //! A bench is a module with `Options` (its command line) and a `run` that makes a [`report::Report`]: where and how it
 //! ran, its numbers with their units, its latencies as percentiles, its series over time and its checks. Every bench
-//! is printed ([`table`]), written as JSON and drawn as SVG ([`plot`]) by the same code. [`e2e`] is the first.
+//! is printed ([`table`]), written as JSON and drawn as SVG ([`plot`]) by the same code. [`e2e`] is the whole way under load, [`pipeline`] its parts
+//! against the best that they could be.
 //!
 //! A bench may know every other crate. Nothing else knows a bench.
 
 pub mod compare;
 pub mod e2e;
+pub mod goal;
 pub mod latency;
 pub mod machine;
+pub mod pipeline;
 pub mod plot;
 pub mod report;
 pub mod table;

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use geopush_bench::compare::compare;
-use geopush_bench::e2e;
 use geopush_bench::report::Report;
 use geopush_bench::table::table;
+use geopush_bench::{e2e, pipeline};
 use geopush_service::BoxError;
 
 /// Load, measured and checked.
@@ -28,6 +28,8 @@ struct Cli {
 enum Bench {
     /// Open-loop load through HTTP to the sandbox: every stage's latency, every transition checked.
     E2e(e2e::Options),
+    /// Pings, rows and latencies against the best that this machine could do: ratios of runs that take turns.
+    Pipeline(pipeline::Options),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +55,7 @@ fn run(cli: &Cli) -> Result<bool, BoxError> {
     let report = runtime.block_on(async {
         match &cli.bench {
             Bench::E2e(options) => e2e::run(options).await,
+            Bench::Pipeline(options) => pipeline::run(options).await,
         }
     })?;
     println!("{}", table(&report));

@@ -10,6 +10,7 @@ use geopush_service::time::format_rfc3339_ms;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::goal::Goal;
 use crate::latency::Latency;
 use crate::machine::Machine;
 use crate::plot::{PlotError, draw};
@@ -35,6 +36,9 @@ pub struct Report {
     pub latencies: Vec<Latency>,
     /// Numbers over time.
     pub series: Vec<Series>,
+    /// What was promised, and what came of it; says nothing about whether the run passed.
+    #[serde(default)]
+    pub goals: Vec<Goal>,
     /// Whether what was measured was also right.
     pub checks: Vec<Check>,
 }
@@ -139,6 +143,7 @@ impl Report {
             numbers: Vec::new(),
             latencies: Vec::new(),
             series: Vec::new(),
+            goals: Vec::new(),
             checks: Vec::new(),
         }
     }
@@ -206,6 +211,7 @@ pub(crate) mod tests {
         report.latencies = vec![latencies.summary("a → b"), Latencies::default().summary("never")];
         let values = vec![1.0, 4.0, 2.0];
         report.series = vec![Series { name: "fixes".into(), unit: "fixes/s".into(), every_s: 1.0, values }];
+        report.goals = vec![Goal::at_least("share", "", 0.5, 0.9), Goal::at_most("wait", "ms", 10.0, 60.0)];
         let mut check = Check::new("one is one");
         check.compare(None::<fn() -> String>);
         report.checks = vec![check];

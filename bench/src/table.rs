@@ -45,6 +45,14 @@ pub fn table(report: &Report) -> String {
         say(line);
     }
     say(String::new());
+    for goal in &report.goals {
+        let verdict = if goal.is_met() { "met   " } else { "MISSED" };
+        let value = format!("{} {}", shown(goal.value), goal.unit);
+        say(format!("{verdict} {:<64}{value:>12}   goal {}", goal.name, goal.told()));
+    }
+    if !report.goals.is_empty() {
+        say(String::new());
+    }
     for check in &report.checks {
         let verdict = match (check.passed(), check.compared) {
             (true, _) => "ok    ",
@@ -99,7 +107,17 @@ mod tests {
         let mut report = sample();
         report.checks[0].compare(Some(|| "two is three".to_owned()));
         let text = table(&report);
-        for part in ["fixes/s", "12.5", "a → b", "never", "FAILED one is one", "two is three", "rate 10"] {
+        for part in [
+            "fixes/s",
+            "12.5",
+            "a → b",
+            "never",
+            "FAILED one is one",
+            "two is three",
+            "rate 10",
+            "MISSED share",
+            "met    wait",
+        ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
     }

@@ -83,8 +83,8 @@ pub fn expected_pushes(
     expected.collect()
 }
 
-/// Every request that was answered 202 is in the log once and as sent; none that was refused is.
-pub fn pings_are_kept(schedule: Schedule, town: &Town, fates: &[Fate], pings: &[Ping]) -> Check {
+/// Every request of these loads that was answered 202 is in the log once and as sent; none that was refused is.
+pub fn pings_are_kept(loads: &[(Schedule, &[Fate])], town: &Town, pings: &[Ping]) -> Check {
     let mut check = Check::new("every fix that was answered 202 is in the log once, as it was sent");
     let mut records: HashMap<(usize, u64), Vec<&Ping>> = HashMap::new();
     for ping in pings {
@@ -95,8 +95,11 @@ pub fn pings_are_kept(schedule: Schedule, town: &Town, fates: &[Fate], pings: &[
             None => check.compare(Some(|| format!("{}: a ping in the log that nobody sent", ping.device))),
         }
     }
-    for phone in 0..schedule.phones {
-        let mut route = town.route(phone);
+    let phones = loads
+        .iter()
+        .flat_map(|(schedule, fates)| (0..schedule.phones).map(move |phone| (schedule, *fates, phone)));
+    for (schedule, fates, phone) in phones {
+        let mut route = town.route(phone).skip(schedule.first_round * schedule.batch);
         for (request, fate) in fates.iter().enumerate().skip(phone).step_by(schedule.phones) {
             let sent: Vec<_> = route.by_ref().take(schedule.batch).collect();
             let found = records.remove(&schedule.content(request)).unwrap_or_default();

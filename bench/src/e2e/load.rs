@@ -39,6 +39,8 @@ pub struct Load {
     pub began: Instant,
     /// What became of each request.
     pub fates: Vec<Fate>,
+    /// When each request was answered 202, if it was.
+    pub accepted_at: Vec<Option<Instant>>,
     /// From when a request was due to when it was sent: the load's own share of every other latency.
     pub begun: Latencies,
     /// From when a request was due to its 202.
@@ -89,6 +91,7 @@ pub async fn run(
     let mut load = Load {
         began,
         fates: vec![Fate::Unknown; schedule.requests()],
+        accepted_at: vec![None; schedule.requests()],
         begun: Latencies::default(),
         answered: Latencies::default(),
         late: 0,
@@ -103,8 +106,9 @@ pub async fn run(
 
 impl Load {
     fn add(&mut self, lane: Lane) {
-        for (request, fate) in lane.fates {
+        for (request, fate, at) in lane.fates {
             self.fates[request] = fate;
+            self.accepted_at[request] = (fate == Fate::Accepted).then_some(at);
         }
         self.begun.merge(&lane.begun);
         self.answered.merge(&lane.answered);
@@ -128,7 +132,7 @@ struct Lane {
     routes: BTreeMap<usize, Route>,
     connection: Option<Connection>,
     progress: Arc<AtomicU64>,
-    fates: Vec<(usize, Fate)>,
+    fates: Vec<(usize, Fate, Instant)>,
     begun: Latencies,
     answered: Latencies,
     late: u64,
@@ -151,10 +155,11 @@ impl Lane {
         progress: Arc<AtomicU64>,
     ) -> Self {
         let phones = (index..schedule.phones).step_by(of);
+        let made = schedule.first_round * schedule.batch;
         Self {
             schedule,
             requests: schedule.of_connection(index, of).collect(),
-            routes: phones.map(|phone| (phone, Box::new(town.route(phone)) as Route)).collect(),
+            routes: phones.map(|phone| (phone, Box::new(town.route(phone).skip(made)) as Route)).collect(),
             connection: Some(connection),
             progress,
             fates: Vec::new(),
@@ -181,7 +186,7 @@ impl Lane {
             let answer = connection.send(Method::POST, "/v1/pings", body).await;
             let now = Instant::now();
             let fate = self.fate(answer);
-            self.fates.push((request, fate));
+            self.fates.push((request, fate, now));
             if measured {
                 self.begun.record(sent - due);
             }

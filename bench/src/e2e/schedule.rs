@@ -16,6 +16,8 @@ pub struct Schedule {
     pub warmup: Duration,
     /// How long is measured.
     pub duration: Duration,
+    /// How many requests each phone has made before this load: it goes on from there.
+    pub first_round: usize,
 }
 
 impl Schedule {
@@ -36,14 +38,20 @@ impl Schedule {
 
     /// The phone of a request, and the first of its fixes.
     pub fn content(&self, request: usize) -> (usize, u64) {
-        (request % self.phones, ((request / self.phones) * self.batch) as u64)
+        (request % self.phones, ((self.first_round + request / self.phones) * self.batch) as u64)
     }
 
     /// The request that holds this fix of a phone, if there is one.
     pub fn request_of(&self, phone: usize, step: u64) -> Option<usize> {
-        let round = usize::try_from(step).ok()? / self.batch;
+        let round = (usize::try_from(step).ok()? / self.batch).checked_sub(self.first_round)?;
         let request = round.checked_mul(self.phones)?.checked_add(phone)?;
         (phone < self.phones && request < self.requests()).then_some(request)
+    }
+
+    /// The load that follows this one: as much of the same phones, from where they are.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self { first_round: self.first_round + self.requests().div_ceil(self.phones), ..self }
     }
 
     /// The requests of one of `connections`, in their order: a phone's all go the same way, so that they arrive in
@@ -67,6 +75,7 @@ mod tests {
         phones: 7,
         warmup: Duration::from_secs(1),
         duration: Duration::from_secs(2),
+        first_round: 0,
     };
 
     #[test]
@@ -100,5 +109,15 @@ mod tests {
         }
         assert_eq!(SCHEDULE.request_of(7, 0), None);
         assert_eq!(SCHEDULE.request_of(0, 1_000), None);
+    }
+
+    #[test]
+    fn a_second_load_goes_on_where_the_first_one_ended() {
+        let second = SCHEDULE.next();
+        for request in 0..second.requests() {
+            let (phone, first) = second.content(request);
+            assert_eq!(second.request_of(phone, first), Some(request));
+            assert_eq!(SCHEDULE.request_of(phone, first), None, "no fix is sent twice");
+        }
     }
 }

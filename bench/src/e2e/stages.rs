@@ -65,6 +65,29 @@ pub fn latencies(schedule: Schedule, load: &Load, observed: &Observed) -> Vec<La
     ]
 }
 
+/// From a ping's 202 to the moment at which the provider had its push, of the requests that are measured.
+pub fn accepted_to_sent(schedule: Schedule, load: &Load, observed: &Observed) -> Latencies {
+    let accepted_at = |transition: &Transition| {
+        let (phone, step) = step_of(&transition.device, &transition.fix)?;
+        let request = schedule.request_of(phone, step).filter(|request| schedule.is_measured(*request))?;
+        load.accepted_at[request]
+    };
+    let causes: HashMap<CauseId, Instant> = observed
+        .transitions
+        .iter()
+        .filter_map(|seen| Some((CauseId(seen.what.id.0), accepted_at(&seen.what)?)))
+        .collect();
+    let causes_of: HashMap<PushId, CauseId> = observed.pushes.iter().map(|seen| seen.what).collect();
+    let mut all = Latencies::default();
+    for Seen { at, what } in &observed.sent {
+        let cause = what.push.and_then(|push| causes_of.get(&push));
+        if let Some(accepted) = cause.and_then(|cause| causes.get(cause)) {
+            all.record(at.saturating_duration_since(*accepted));
+        }
+    }
+    all
+}
+
 #[derive(Clone, Copy)]
 struct Cause {
     due: Instant,

@@ -26,6 +26,24 @@ pub const THREADS: [(&str, &str); 4] = [
     ("bench-load", "load"),
 ];
 
+/// Where the system keeps its log and its tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Backing {
+    /// In a directory.
+    Embedded,
+    /// On servers, under names of its own.
+    Fleet {
+        /// Kafka's brokers.
+        kafka: String,
+        /// Stands before the names of topics.
+        prefix: String,
+        /// Nodes of ScyllaDB or Cassandra.
+        cql: String,
+        /// What the names of keyspaces begin with.
+        keyspace: String,
+    },
+}
+
 /// The system and the sandbox, running.
 pub struct Stand {
     /// Where phones connect.
@@ -59,11 +77,11 @@ impl Stand {
     ///
     /// # Errors
     /// When one of them can't start.
-    pub async fn start(dir: &Path) -> Result<Self, BoxError> {
+    pub async fn start(dir: &Path, backing: &Backing) -> Result<Self, BoxError> {
         let (sandbox, sandbox_ends, sandbox_thread) = start_sandbox().await?;
         let ca = dir.join("ca.pem");
         fs::write(&ca, sandbox.ca_pem())?;
-        let settings = settings(dir, &ca)?;
+        let settings = settings(dir, &ca, backing)?;
         let shutdown = Shutdown::new();
         let (told, started) = oneshot::channel();
         let asked = shutdown.clone();
@@ -108,17 +126,31 @@ impl Stand {
     }
 }
 
-fn settings(dir: &Path, ca: &Path) -> Result<Settings, BoxError> {
+fn settings(dir: &Path, ca: &Path, backing: &Backing) -> Result<Settings, BoxError> {
     let free = "127.0.0.1:0";
-    let data = dir.join("data");
-    let flags = [
-        ("data_dir", &*data.to_string_lossy()),
+    let (data, ca) = (dir.join("data"), ca.to_string_lossy());
+    let data = data.to_string_lossy();
+    // A bench's credentials are worth nothing.
+    let secrets_key = "5e".repeat(32);
+    let mut flags = vec![
+        ("data_dir", &*data),
         ("ingest.addr", free),
         ("api.addr", free),
         ("admin.addr", free),
-        ("provider_ca", &*ca.to_string_lossy()),
+        ("provider_ca", &ca),
         ("allow_provider_urls", "true"),
     ];
+    if let Backing::Fleet { kafka, prefix, cql, keyspace } = backing {
+        flags.extend([
+            ("kafka.brokers", kafka.as_str()),
+            ("kafka.prefix", prefix),
+            ("kafka.replication", "1"),
+            ("cql.nodes", cql),
+            ("cql.keyspace", keyspace),
+            ("cql.replication", "1"),
+            ("secrets_key", &secrets_key),
+        ]);
+    }
     let flags = flags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     // Neither a file nor the environment: every run measures the same system.
     let (settings, _) = read_settings(Sources { flags, ..Sources::default() })?;
@@ -131,6 +163,7 @@ async fn run_system(
     started: oneshot::Sender<Started>,
 ) -> Result<(), BoxError> {
     let metrics = telemetry::init(LogFormat::Text, "warn")?;
+    Storage::migrate(&settings).await?;
     let storage = Storage::open(&settings).await?;
     let now = UnixMillis(SystemClock.now_ms());
     let tenant = create_tenant(&storage.publisher, "bench", now).await?;

@@ -141,13 +141,15 @@ impl SentFix {
         json!({"lat": place.lat, "lon": place.lon, "time": time_ms, "accuracy_m": ACCURACY_M})
     }
 
+    /// As the system has it; `None` when the place is none on earth.
+    pub fn fix(&self) -> Option<Fix> {
+        let position = Position::new(self.place.lon, self.place.lat)?;
+        Some(Fix { accuracy_m: Some(ACCURACY_M), ..Fix::at(position, UnixMillis(self.time_ms)) })
+    }
+
     /// Whether it is this fix.
     pub fn is(&self, fix: &Fix) -> bool {
-        let position = Position::new(self.place.lon, self.place.lat);
-        position.is_some_and(|position| {
-            let fix_is = Fix { accuracy_m: Some(ACCURACY_M), ..Fix::at(position, UnixMillis(self.time_ms)) };
-            fix_is == *fix
-        })
+        self.fix().is_some_and(|sent| sent == *fix)
     }
 }
 

@@ -18,6 +18,7 @@ const SCHEDULE: Schedule = Schedule {
     phones: PHONES,
     warmup: Duration::ZERO,
     duration: Duration::from_secs(1),
+    first_round: 0,
 };
 
 /// A run in which everything went well.
@@ -91,7 +92,7 @@ fn delivery(push: &ExpectedPush) -> Delivery {
 impl Run {
     fn checks(&self) -> [Check; 4] {
         let [ends, extra] = pushes_are_right(&self.pushes, &self.observed);
-        let kept = pings_are_kept(SCHEDULE, &self.town, &self.fates, &self.pings);
+        let kept = pings_are_kept(&[(SCHEDULE, &self.fates)], &self.town, &self.pings);
         [kept, transitions_are_right(&self.expected, &self.observed), ends, extra]
     }
 

@@ -1,0 +1,295 @@
+//! How fast the evaluator works off a backlog on Kafka, against a null stage: the same clients with the same settings,
+//! the same records in and out, and nothing in between.
+//!
+//! Each run has topics of its own, filled alike. A round has one run of each kind: the evaluator, the null stage in
+//! transactions, the null stage at least once. The null stages commit as many pings at once as the evaluator did.
+
+mod backlog;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use geopush_geofence::{Dependencies, GeofenceConfig};
+use geopush_log::baseline::{Guarantee, NullStage};
+use geopush_log::{KafkaLog, KafkaOptions, Record, SharedLog, Topic};
+use geopush_model::{Transition, UnixMillis, Wire as _};
+use geopush_service::BoxError;
+use geopush_service::clock::{Clock as _, SystemClock};
+use geopush_service::health::Health;
+use geopush_service::shutdown::Shutdown;
+use geopush_service::telemetry::{self, LogFormat};
+use indicatif::ProgressBar;
+use uuid::Uuid;
+
+use super::progress;
+use super::timeline::{Timeline, median};
+use super::watched::{Watched, wait_for};
+use crate::e2e::check::{reference, transitions_are_right};
+use crate::e2e::observe::{Observed, Seen};
+use crate::e2e::town::Town;
+use crate::goal::Goal;
+use crate::report::{Check, Report};
+use crate::usage::cpu_seconds;
+use backlog::Backlog;
+
+/// Nothing was committed for this long: nothing more will be.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The null stages' group.
+const GROUP: &str = "bench.null";
+
+/// What to work off, and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Pings in the backlog.
+    pub pings: usize,
+    /// Phones that they are of.
+    pub phones: usize,
+    /// Zones among which they are.
+    pub zones: usize,
+    /// What zones and routes are made from.
+    pub seed: u64,
+    /// Rounds that count; one goes before them.
+    pub rounds: usize,
+}
+
+/// What runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Evaluator,
+    Null,
+    NullAtLeastOnce,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Evaluator, Self::Null, Self::NullAtLeastOnce];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Evaluator => "evaluator",
+            Self::Null => "null stage",
+            Self::NullAtLeastOnce => "null stage, at least once",
+        }
+    }
+}
+
+/// What a run of the evaluator shows of its work, so that the null stage can do as much.
+struct Example {
+    /// Published, by slice.
+    outputs: Vec<Vec<Record>>,
+    /// Pings in a transaction.
+    at_once: u64,
+}
+
+/// A run that counts.
+struct Run {
+    timeline: Timeline,
+    published: u64,
+    transactions: u64,
+    cpu_s: f64,
+}
+
+/// Runs this part, and adds what it found to the report.
+///
+/// # Errors
+/// When the brokers can't be used.
+pub async fn run(plan: Plan, brokers: &str, report: &mut Report) -> Result<(), BoxError> {
+    let now = UnixMillis(SystemClock.now_ms());
+    let town = Town::new(plan.seed, plan.zones);
+    let backlog = Backlog::new(&town, plan.phones, plan.pings, now)?;
+    let metrics = telemetry::init(LogFormat::Text, "warn")?;
+    // Filled and worked off.
+    let total = (plan.rounds + 1) * Kind::ALL.len() * 2 * plan.pings;
+    let bar = progress::bar("pings", total as u64)?;
+    let bench = Bench { plan, brokers: brokers.to_owned(), backlog, metrics, bar };
+    bench.rounds(report).await
+}
+
+struct Bench {
+    plan: Plan,
+    brokers: String,
+    backlog: Backlog,
+    metrics: telemetry::Metrics,
+    bar: ProgressBar,
+}
+
+impl Bench {
+    async fn rounds(&self, report: &mut Report) -> Result<(), BoxError> {
+        let mut runs: BTreeMap<Kind, Vec<Run>> = BTreeMap::new();
+        let mut all = Check::new("every ping of the backlog was consumed and committed once");
+        let mut same = Check::new("every run published as many records as the first");
+        // The first round warms the servers up; its evaluator is the example, and is checked.
+        let (example, first) = self.evaluate().await?;
+        let transitions = self.transitions_are_right(&example)?;
+        let published = first.published;
+        for round in 0..=self.plan.rounds {
+            // Whoever comes later finds the servers warmer and fuller: they take turns.
+            let turns = (0..Kind::ALL.len()).map(|turn| Kind::ALL[(turn + round) % Kind::ALL.len()]);
+            for kind in turns.filter(|kind| round > 0 || *kind != Kind::Evaluator) {
+                self.bar.set_message(kind.name());
+                let run = match kind {
+                    Kind::Evaluator => self.evaluate().await?.1,
+                    Kind::Null => self.null(&example, Guarantee::ExactlyOnce).await?,
+                    Kind::NullAtLeastOnce => self.null(&example, Guarantee::AtLeastOnce).await?,
+                };
+                let done = run.timeline.total();
+                all.compare(
+                    (done != self.plan.pings as u64).then_some(|| format!("{}: {done}", kind.name())),
+                );
+                let tell = || format!("{}: {} and not {published}", kind.name(), run.published);
+                same.compare((run.published != published).then_some(tell));
+                if round > 0 {
+                    runs.entry(kind).or_default().push(run);
+                }
+            }
+        }
+        self.bar.finish_and_clear();
+        tell(report, &runs, &example);
+        report.checks.extend([all, same, transitions]);
+        Ok(())
+    }
+
+    async fn open(&self) -> Result<(Arc<KafkaLog>, SharedLog), BoxError> {
+        let log = Arc::new(
+            KafkaLog::open(KafkaOptions {
+                brokers: self.brokers.clone(),
+                prefix: format!("bench-{}.", &Uuid::new_v4().simple().to_string()[..8]),
+                partitions: KafkaOptions::PARTITIONS,
+                replication: 1,
+                properties: BTreeMap::new(),
+            })
+            .await?,
+        );
+        let shared: SharedLog = log.clone();
+        self.backlog.fill(&shared, &self.bar).await?;
+        Ok((log, shared))
+    }
+
+    async fn evaluate(&self) -> Result<(Example, Run), BoxError> {
+        let (kafka, log) = self.open().await?;
+        let watched = Watched::new(log);
+        let seen = Arc::clone(&watched.seen);
+        let log: SharedLog = Arc::new(watched);
+        let (shutdown, before, cpu) = (Shutdown::new(), self.transactions(), self.cpu());
+        let dependencies = Dependencies {
+            log: Arc::clone(&log),
+            clock: SystemClock::shared(),
+            health: Health::new(shutdown.clone()),
+        };
+        let served = geopush_geofence::serve(GeofenceConfig::default(), dependencies, shutdown.clone());
+        let stage = tokio::spawn(served);
+        let counted = Arc::clone(&seen);
+        let shown = progress::follow(&self.bar, move || counted.done.load(Ordering::Relaxed));
+        let done = wait_for(&seen.done, self.plan.pings as u64, PATIENCE).await;
+        let (transactions, cpu_s) = (self.transactions() - before, self.cpu() - cpu);
+        drop(shown);
+        shutdown.request();
+        stage.await??;
+        done?;
+        log.close().await;
+        kafka.baseline().remove(&["geopush.geofence"]).await?;
+        let (timeline, mut by_slice, failed) = seen.take();
+        if failed > 0 {
+            return Err(format!("{failed} commits failed; look after the brokers").into());
+        }
+        let slices = 0..log.partitions(Topic::Pings);
+        let outputs: Vec<Vec<Record>> =
+            slices.map(|slice| by_slice.remove(&slice).unwrap_or_default()).collect();
+        let published = outputs.iter().map(|records| records.len() as u64).sum();
+        let at_once = (self.plan.pings as u64).div_ceil(transactions.max(1));
+        Ok((Example { outputs, at_once }, Run { timeline, published, transactions, cpu_s }))
+    }
+
+    async fn null(&self, example: &Example, guarantee: Guarantee) -> Result<Run, BoxError> {
+        let (kafka, log) = self.open().await?;
+        let mut inputs = Vec::new();
+        for partition in 0..log.partitions(Topic::Pings) {
+            inputs.push(log.end(Topic::Pings, partition).await?);
+        }
+        let outputs = example.outputs.clone();
+        let at_once = example.at_once;
+        let stage =
+            NullStage { group: GROUP.to_owned(), input: Topic::Pings, inputs, outputs, at_once, guarantee };
+        let done = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&done);
+        let shown = progress::follow(&self.bar, move || counted.load(Ordering::Relaxed));
+        let (baseline, cpu) = (kafka.baseline(), self.cpu());
+        let ran = tokio::task::spawn_blocking(move || baseline.run(&stage, &done)).await??;
+        let cpu_s = self.cpu() - cpu;
+        drop(shown);
+        log.close().await;
+        kafka.baseline().remove(&[GROUP]).await?;
+        let transactions = ran.commits.len() as u64;
+        let timeline = Timeline { began: ran.began, marks: ran.commits };
+        Ok(Run { timeline, published: ran.published, transactions, cpu_s })
+    }
+
+    /// Transactions of the evaluator until now.
+    fn transactions(&self) -> u64 {
+        let text = self.metrics.render();
+        let of_stage = |line: &&str| {
+            line.starts_with("geopush_kafka_transactions_total{")
+                && line.contains("stage=\"geofence\"")
+                && line.contains("outcome=\"committed\"")
+        };
+        let counts =
+            text.lines().filter(of_stage).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        counts.sum::<f64>() as u64
+    }
+
+    /// Processor time of this process until now; of the servers nothing.
+    fn cpu(&self) -> f64 {
+        cpu_seconds(&[], "all").values().sum()
+    }
+
+    fn transitions_are_right(&self, example: &Example) -> Result<Check, BoxError> {
+        let expected = reference(self.backlog.tenant, &self.backlog.zones, &self.backlog.pings);
+        let mut observed = Observed::default();
+        let at = std::time::Instant::now();
+        for record in example.outputs.iter().flatten().filter(|record| record.topic == Topic::Transitions) {
+            let value = record.value.as_ref().ok_or("a transition has a value")?;
+            observed.transitions.push(Seen { at, what: Transition::decode(value)? });
+        }
+        Ok(transitions_are_right(&expected, &observed))
+    }
+}
+
+fn tell(report: &mut Report, runs: &BTreeMap<Kind, Vec<Run>>, example: &Example) {
+    let of = |kind: Kind, value: fn(&Run) -> f64| -> Vec<f64> {
+        runs.get(&kind).into_iter().flatten().map(value).collect()
+    };
+    let rates = |kind| of(kind, |run| run.timeline.rate());
+    report.number("kafka: pings at once", "", example.at_once as f64);
+    let bytes =
+        example.outputs.iter().flatten().map(|r| r.key.len() + r.value.as_ref().map_or(0, bytes::Bytes::len));
+    report.number("kafka: bytes out", "bytes", bytes.sum::<usize>() as f64);
+    for kind in Kind::ALL {
+        let name = kind.name();
+        report.number(&format!("kafka: {name}"), "pings/s", median(rates(kind)));
+        report.number(
+            &format!("kafka: {name}, first to last"),
+            "s",
+            median(of(kind, |run| run.timeline.took().as_secs_f64())),
+        );
+        report.number(
+            &format!("kafka: {name}, transactions"),
+            "",
+            median(of(kind, |run| run.transactions as f64)),
+        );
+        report.number(&format!("kafka: {name}, processor time"), "s", median(of(kind, |run| run.cpu_s)));
+        if let Some(run) = runs.get(&kind).and_then(|runs| runs.last()) {
+            report.series.push(run.timeline.series(name, "pings/s"));
+        }
+    }
+    let ratios = |a, b| -> Vec<f64> { rates(a).into_iter().zip(rates(b)).map(|(a, b)| a / b).collect() };
+    let evaluator = ratios(Kind::Evaluator, Kind::Null);
+    let transactions = ratios(Kind::Null, Kind::NullAtLeastOnce);
+    for (round, (a, b)) in evaluator.iter().zip(&transactions).enumerate() {
+        report.number(&format!("kafka: evaluator / null, round {}", round + 1), "", *a);
+        report.number(&format!("kafka: transactions / at least once, {}", round + 1), "", *b);
+    }
+    report.goals.push(Goal::at_least("pings on Kafka, evaluator / null stage", "", median(evaluator), 0.9));
+    let costs = median(transactions.iter().map(|ratio| 100.0 * (1.0 / ratio - 1.0)).collect());
+    report.goals.push(Goal::at_most("what transactions cost over at least once", "%", costs, 10.0));
+}
