@@ -7,6 +7,8 @@
 mod container;
 #[path = "deploy/documentation.rs"]
 mod documentation;
+#[path = "deploy/fleet.rs"]
+mod fleet;
 #[path = "deploy/promql.rs"]
 mod promql;
 #[path = "deploy/scrape.rs"]

@@ -8,5 +8,5 @@ if ! command -v promtool >/dev/null; then
     echo "or from the image of compose.yaml: it is /bin/promtool there" >&2
     exit 1
 fi
-promtool check config prometheus.yml
+promtool check config prometheus.yml prometheus.fleet.yml
 promtool test rules alerts.test.yml

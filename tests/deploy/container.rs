@@ -1,5 +1,6 @@
 //! The image and the compose files, as far as they can be checked without a container engine.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
@@ -7,7 +8,13 @@ use serde_json::Value;
 
 use crate::system::{geopush, output, root};
 
-const COMPOSE: [&str; 2] = ["deploy/compose.yaml", "deploy/compose.sandbox.yaml"];
+/// Those of one process, and those of the fleet, which is laid over the first.
+const COMPOSE: [&str; 4] = [
+    "deploy/compose.yaml",
+    "deploy/compose.sandbox.yaml",
+    "deploy/compose.fleet.yaml",
+    "deploy/compose.fleet.sandbox.yaml",
+];
 
 /// A file of the repository as YAML.
 pub fn yaml(path: &str) -> Value {
@@ -15,41 +22,63 @@ pub fn yaml(path: &str) -> Value {
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{path} is no YAML: {error}"))
 }
 
-fn text(path: &str) -> String {
+/// A file of the repository.
+pub fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-fn words(list: &Value) -> Vec<&str> {
+/// A list's texts.
+pub fn words(list: &Value) -> Vec<&str> {
     list.as_array().map(|list| list.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
 }
 
-/// Whether the binary takes these flags and variables.
-fn check_config<'a>(
-    flags: &[&str],
-    variables: impl IntoIterator<Item = &'a String>,
-) -> Result<String, String> {
-    let mut command = geopush();
-    command.arg("check-config").args(flags);
-    for name in variables {
-        command.env(name, "ab".repeat(32));
-    }
-    let checked = output(&mut command);
+/// What the binary says of these flags and variables; an error if it does not take them.
+pub fn check_config(flags: &[&str], variables: &[(String, String)]) -> Result<String, String> {
+    let variables = variables.iter().map(|(name, value)| (name, value));
+    let checked = output(geopush().arg("check-config").args(flags).envs(variables));
     let said = if checked.status.success() { checked.stdout } else { checked.stderr };
     let said = String::from_utf8(said).unwrap();
     if checked.status.success() { Ok(said) } else { Err(said) }
 }
 
+/// What a service's process finds in its environment, when the person who starts it has set what must be set.
+pub fn environment(service: &Value) -> Vec<(String, String)> {
+    let of_service = service["environment"].as_object().into_iter().flatten();
+    of_service
+        .map(|(name, value)| {
+            let value = value.as_str().unwrap_or_else(|| panic!("{name} is no text: {value}"));
+            let value = match value.strip_prefix("${") {
+                None => value,
+                // The only thing that must be set is a key.
+                Some(inner) if inner.contains(":?") => KEY,
+                Some(inner) => inner.split_once(":-").expect("a default").1.trim_end_matches('}'),
+            };
+            (name.clone(), value.to_owned())
+        })
+        .collect()
+}
+
+/// A key that seals credentials.
+const KEY: &str = "abababababababababababababababababababababababababababababababab";
+
 #[test]
 fn the_binary_knows_every_flag_and_variable_of_the_compose_files() {
+    // What is laid over a service changes its words and leaves its variables.
+    let mut environments = BTreeMap::new();
     let mut checked = 0;
     for file in COMPOSE {
         let compose = yaml(file);
         for (name, service) in compose["services"].as_object().unwrap() {
-            let variables = service["environment"].as_object().into_iter().flat_map(serde_json::Map::keys);
-            let variables: Vec<_> = variables.filter(|name| name.starts_with("GEOPUSH_")).collect();
+            let variables = environments.entry(name.clone()).or_insert_with(|| environment(service));
             match words(&service["command"]).as_slice() {
                 ["run", flags @ ..] => {
                     check_config(flags, variables).unwrap_or_else(|why| panic!("{file}, {name}: {why}"));
+                }
+                // It takes the same keys, and needs no secret.
+                ["migrate", flags @ ..] => {
+                    let secret = ("GEOPUSH_SECRETS_KEY".to_owned(), KEY.to_owned());
+                    let variables = [variables.as_slice(), &[secret]].concat();
+                    check_config(flags, &variables).unwrap_or_else(|why| panic!("{file}, {name}: {why}"));
                 }
                 ["sandbox", flags @ ..] => {
                     let help = output(geopush().args(["sandbox", "--help"]));
@@ -64,13 +93,11 @@ fn the_binary_knows_every_flag_and_variable_of_the_compose_files() {
             checked += 1;
         }
     }
-    assert_eq!(checked, 3, "the services that run the binary");
+    assert_eq!(checked, 10, "the services that run the binary");
     let refused = check_config(&["--data-dirr", "/data"], &[]).unwrap_err();
     assert!(refused.contains("data-dirr"), "{refused}");
-    assert!(
-        check_config(&[], [&"GEOPUSH_SECRET_KEY".to_owned()]).is_err(),
-        "a misspelled variable is refused"
-    );
+    let misspelled = ("GEOPUSH_SECRET_KEY".to_owned(), KEY.to_owned());
+    assert!(check_config(&[], &[misspelled]).is_err(), "a misspelled variable is refused");
 }
 
 #[test]
@@ -125,9 +152,14 @@ fn prometheus_and_grafana_find_each_other_and_the_system() {
     let folder = provider["options"]["path"].as_str().unwrap();
     let mounts = words(&services["grafana"]["volumes"]);
     assert!(mounts.contains(&format!("./grafana/dashboards:{folder}:ro").as_str()), "{mounts:?}");
-    let dashboard: Value = serde_json::from_str(&text("deploy/grafana/dashboards/geopush.json")).unwrap();
-    for panel in dashboard["panels"].as_array().unwrap().iter().filter(|panel| panel["type"] != "row") {
-        assert_eq!(panel["datasource"]["uid"], source["uid"], "{}", panel["title"]);
+    let mut names = BTreeSet::new();
+    for file in ["geopush", "fleet"] {
+        let dashboard = text(&format!("deploy/grafana/dashboards/{file}.json"));
+        let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+        assert!(names.insert(dashboard["uid"].to_string()), "{file}.json has another's uid");
+        for panel in dashboard["panels"].as_array().unwrap().iter().filter(|panel| panel["type"] != "row") {
+            assert_eq!(panel["datasource"]["uid"], source["uid"], "{}", panel["title"]);
+        }
     }
 }
 

@@ -7,7 +7,6 @@ use std::fs;
 use geopush::read_settings;
 use geopush_service::config::Sources;
 
-use crate::container::yaml;
 use crate::system::root;
 use crate::watching;
 
@@ -75,8 +74,7 @@ fn every_metric_is_documented_with_its_labels_and_none_that_is_not_there() {
 #[test]
 fn every_alert_says_where_it_is_explained_and_is_explained_there() {
     let page = page(OPERATIONS);
-    let rules = yaml("deploy/prometheus/alerts.yml");
-    for rule in rules["groups"][0]["rules"].as_array().unwrap() {
+    for rule in watching::alerts() {
         let name = rule["alert"].as_str().unwrap();
         assert!(page.contains(&format!("\n### {name}\n")), "{OPERATIONS} has no section {name}");
         let anchor = format!("{OPERATIONS}#{}", name.to_lowercase());

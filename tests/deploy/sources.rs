@@ -31,24 +31,44 @@ fn visit(path: &Path, found: &mut BTreeMap<String, BTreeSet<String>>) {
 }
 
 fn read(source: &str, found: &mut BTreeMap<String, BTreeSet<String>>) {
+    // Of the calls whose metric is a variable.
+    let mut of_variables: Option<BTreeSet<String>> = None;
     for name in MACROS {
         for (at, _) in source.match_indices(name) {
             let call = until_closed(&source[at + name.len()..]);
-            // Every second piece is a string; the first is the name, and a label is followed by an arrow.
-            let pieces: Vec<&str> = call.split('"').collect();
-            let [before, metric, labels @ ..] = pieces.as_slice() else { continue };
-            if !before.trim().is_empty()
-                || !metric.starts_with("geopush_")
-                || metric.starts_with("geopush_test_")
+            let (metric, labels) = call.split_once(',').unwrap_or((call, ""));
+            let metric = metric.trim();
+            let labels = labels_of(labels);
+            if metric.trim_start_matches('*') == "name" {
+                of_variables.get_or_insert_default().extend(labels);
+            } else if let Some(metric) = metric.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))
+                && is_ours(metric)
             {
-                continue;
+                found.entry(metric.to_owned()).or_default().extend(labels);
             }
-            let strings = labels.windows(2).skip(1).step_by(2);
-            let labels =
-                strings.filter(|pair| pair[1].trim_start().starts_with("=>")).map(|pair| pair[0].to_owned());
-            found.entry((*metric).to_owned()).or_default().extend(labels);
         }
     }
+    // Their metrics are in tables of the same file, at the beginning of a row.
+    if let Some(labels) = of_variables {
+        for row in source.split("(\"").skip(1) {
+            let metric = row.split('"').next().unwrap_or_default();
+            if is_ours(metric) {
+                found.entry(metric.to_owned()).or_default().extend(labels.clone());
+            }
+        }
+    }
+}
+
+fn is_ours(metric: &str) -> bool {
+    let named = metric.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    named && metric.starts_with("geopush_") && !metric.starts_with("geopush_test_")
+}
+
+/// Every second piece is a string; a label is followed by an arrow.
+fn labels_of(call: &str) -> BTreeSet<String> {
+    let pieces: Vec<&str> = call.split('"').collect();
+    let strings = pieces.windows(2).skip(1).step_by(2);
+    strings.filter(|pair| pair[1].trim_start().starts_with("=>")).map(|pair| pair[0].to_owned()).collect()
 }
 
 /// Up to the parenthesis that closes the call.

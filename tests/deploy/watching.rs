@@ -12,8 +12,12 @@ use crate::support::until;
 use crate::system::{output, root, scrape, visited};
 use crate::{container, sources};
 
-/// What Prometheus adds to every series that it scrapes.
-const OF_PROMETHEUS: [&str; 2] = ["instance", "job"];
+/// What Prometheus adds to every series that it scrapes; the last, a role's name, to those of a fleet.
+const OF_PROMETHEUS: [&str; 3] = ["instance", "job", "service"];
+
+/// What one process shows, and what a fleet shows besides.
+const ONE_PROCESS: &str = "deploy/grafana/dashboards/geopush.json";
+const FLEET: &str = "deploy/grafana/dashboards/fleet.json";
 
 /// Every metric with its labels: of the scrape, and those that the sources count on worse days.
 pub fn metrics() -> BTreeMap<String, BTreeSet<String>> {
@@ -25,9 +29,16 @@ pub fn metrics() -> BTreeMap<String, BTreeSet<String>> {
     metrics
 }
 
-/// The query and the legend of each of the dashboard's lines, with its panel's title.
-fn queries() -> Vec<(String, Expression, String)> {
-    let text = fs::read_to_string(root().join("deploy/grafana/dashboards/geopush.json")).unwrap();
+/// Every alert's rule.
+pub fn alerts() -> Vec<Value> {
+    let file = container::yaml("deploy/prometheus/alerts.yml");
+    let groups = file["groups"].as_array().unwrap();
+    groups.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
+}
+
+/// The query and the legend of each of a dashboard's lines, with its panel's title.
+fn queries(dashboard: &str) -> Vec<(String, Expression, String)> {
+    let text = fs::read_to_string(root().join(dashboard)).unwrap();
     let dashboard: Value = serde_json::from_str(&text).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
     let mut queries = Vec::new();
@@ -61,7 +72,7 @@ fn every_query_of_the_dashboard_finds_data_on_a_real_scrape() {
                 .all(|selector| found.has(selector) || (rare && of_worse_days.contains_key(&selector.metric)))
         };
         let missing: Vec<_> =
-            queries().into_iter().filter(|query| !finds(query)).map(|query| query.0).collect();
+            queries(ONE_PROCESS).into_iter().filter(|query| !finds(query)).map(|query| query.0).collect();
         if missing != told {
             println!("no data yet for {missing:#?}");
             told = missing;
@@ -73,7 +84,7 @@ fn every_query_of_the_dashboard_finds_data_on_a_real_scrape() {
 #[test]
 fn every_label_that_a_query_groups_by_is_on_its_metrics() {
     let metrics = metrics();
-    for (query, read, legend) in queries() {
+    for (query, read, legend) in [ONE_PROCESS, FLEET].into_iter().flat_map(queries) {
         assert_grouped(&query, &read, &metrics);
         for label in between(&legend, "{{", "}}") {
             assert!(read.groupings.contains(label), "the legend's {label} is not grouped by in {query}");
@@ -81,22 +92,25 @@ fn every_label_that_a_query_groups_by_is_on_its_metrics() {
     }
 }
 
+/// One process has no Kafka and no ScyllaDB, so here names and labels alone are compared, with those that the sources
+/// count; that each of these queries finds data, too, is seen on a scrape of a fleet: `tests/outside-fleet`.
+#[test]
+fn every_query_of_the_fleets_dashboard_asks_for_metrics_and_labels_that_are_counted() {
+    let metrics = metrics();
+    for (query, read, _) in queries(FLEET) {
+        assert!(!read.selectors.is_empty(), "{query}");
+        assert_counted(&query, &read, &metrics);
+    }
+}
+
 #[test]
 fn every_alert_asks_for_metrics_and_labels_that_are_counted() {
     let metrics = metrics();
-    let rules = container::yaml("deploy/prometheus/alerts.yml");
-    for rule in rules["groups"][0]["rules"].as_array().unwrap() {
+    for rule in alerts() {
         let expression = rule["expr"].as_str().unwrap();
         let read = promql::read(expression);
         assert!(!read.selectors.is_empty(), "{rule}");
-        for selector in read.selectors.iter().filter(|selector| selector.metric != "up") {
-            let labels = metrics.get(&selector.metric);
-            let labels =
-                labels.unwrap_or_else(|| panic!("nothing counts {} of {expression}", selector.metric));
-            for matcher in &selector.matchers {
-                assert!(labels.contains(&matcher.label), "{} has no {}", selector.metric, matcher.label);
-            }
-        }
+        assert_counted(expression, &read, &metrics);
         assert_grouped(expression, &read, &metrics);
         let said = rule["annotations"]["summary"].as_str().unwrap();
         for label in
@@ -125,6 +139,23 @@ fn the_container_is_healthy_when_every_part_is_ready_and_only_then() {
     assert!(!healthy("1"), "no answer is not healthy");
 }
 
+fn assert_counted(query: &str, read: &Expression, metrics: &BTreeMap<String, BTreeSet<String>>) {
+    for selector in read.selectors.iter().filter(|selector| selector.metric != "up") {
+        let labels = counted(&selector.metric, metrics);
+        let labels = labels.unwrap_or_else(|| panic!("nothing counts {} of {query}", selector.metric));
+        for matcher in &selector.matchers {
+            let known = labels.contains(&matcher.label) || OF_PROMETHEUS.contains(&&*matcher.label);
+            assert!(known, "{} has no {}", selector.metric, matcher.label);
+        }
+    }
+}
+
+/// The labels of a metric, or of the histogram that a part of it is of.
+fn counted<'a>(name: &str, metrics: &'a BTreeMap<String, BTreeSet<String>>) -> Option<&'a BTreeSet<String>> {
+    let base = ["_bucket", "_sum", "_count"].into_iter().find_map(|end| name.strip_suffix(end));
+    metrics.get(name).or_else(|| metrics.get(base?))
+}
+
 fn assert_grouped(query: &str, read: &Expression, metrics: &BTreeMap<String, BTreeSet<String>>) {
     for label in &read.groupings {
         assert!(has_label(read, label, metrics), "{label} is on no metric of {query}");
@@ -136,9 +167,7 @@ fn has_label(read: &Expression, label: &str, metrics: &BTreeMap<String, BTreeSet
     OF_PROMETHEUS.contains(&label)
         || read.selectors.iter().any(|selector| {
             let name = selector.metric.as_str();
-            let base = ["_bucket", "_sum", "_count"].into_iter().find_map(|end| name.strip_suffix(end));
-            let labels = metrics.get(name).or_else(|| metrics.get(base?));
-            of_histogram(name) || labels.is_some_and(|labels| labels.contains(label))
+            of_histogram(name) || counted(name, metrics).is_some_and(|labels| labels.contains(label))
         })
 }
 
