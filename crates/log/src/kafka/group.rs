@@ -13,8 +13,9 @@ mod ownership;
 mod settle;
 mod transaction;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::mpsc as threads;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
@@ -41,12 +42,41 @@ struct Shared {
     /// The name of this member's transactions: of this membership alone.
     transactional_id: String,
     ownership: Ownership,
+    paused: Paused,
 }
 
 impl Shared {
     /// How many slices there are.
     fn slices(&self) -> u32 {
         self.core.partitions(self.inputs[0])
+    }
+}
+
+/// Inputs of slices that are held back. Heeded from the call on, while the consumer is told a moment later.
+#[derive(Default)]
+struct Paused(Mutex<BTreeSet<(u32, usize)>>);
+
+impl Paused {
+    fn all(&self) -> MutexGuard<'_, BTreeSet<(u32, usize)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, slice: u32, input: usize, paused: bool) {
+        let mut all = self.all();
+        if paused {
+            all.insert((slice, input))
+        } else {
+            all.remove(&(slice, input))
+        };
+    }
+
+    fn contains(&self, slice: u32, input: usize) -> bool {
+        self.all().contains(&(slice, input))
+    }
+
+    /// A new lease begins with nothing held back.
+    fn forget(&self, slice: u32) {
+        self.all().retain(|(other, _)| *other != slice);
     }
 }
 
@@ -82,6 +112,7 @@ pub(super) async fn join(
         group,
         inputs: inputs.to_vec(),
         ownership: Ownership::default(),
+        paused: Paused::default(),
     });
     let (events, received) = mpsc::channel(EVENTS);
     let fetch = fetch::spawn(&shared, events.clone())?;
@@ -101,6 +132,7 @@ impl Group for Member {
     }
 
     fn pause(&mut self, slice: u32, input: usize, paused: bool) {
+        self.shared.paused.set(slice, input, paused);
         // Without its thread nothing is read.
         let _ = self.fetch.send(fetch::Command::Pause { slice, input, paused });
     }

@@ -79,7 +79,6 @@ struct Input {
     bytes: usize,
     /// Everything before this was read.
     next: Offset,
-    paused: bool,
 }
 
 /// Nobody takes events any more, or the thread was told to stop.
@@ -157,8 +156,9 @@ impl Fetch {
                 Ok(())
             }
             Command::Pause { slice, input, paused } => {
-                let Some(reading) = self.slices.get_mut(&slice) else { return Ok(()) };
-                reading.inputs[input].paused = paused;
+                if !self.slices.contains_key(&slice) {
+                    return Ok(());
+                }
                 let mut list = TopicPartitionList::new();
                 list.add_partition(self.shared.core.name(self.shared.inputs[input]), slice.cast_signed());
                 let done = if paused { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
@@ -198,7 +198,7 @@ impl Fetch {
         let Some(reading) = self.slices.get_mut(&slice) else { return Ok(()) };
         let lease = reading.lease;
         let read = &mut reading.inputs[input];
-        if read.paused || read.records.is_empty() {
+        if read.records.is_empty() || self.shared.paused.contains(slice, input) {
             return Ok(());
         }
         let (records, next) = (std::mem::take(&mut read.records), read.next);

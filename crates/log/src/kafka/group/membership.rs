@@ -131,6 +131,7 @@ impl Membership {
         let given: Vec<Given> = settled
             .into_iter()
             .map(|Settled { slice, positions, note }| {
+                self.shared.paused.forget(slice);
                 let lease = self.shared.ownership.open(slice);
                 Given { slice, positions, note, lease }
             })
