@@ -263,3 +263,68 @@ impl ClientContext for Reports {
         self.0.error(error, reason);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::DefaultProducerContext;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+    use crate::Topic;
+
+    fn core(mock: &MockCluster<'_, DefaultProducerContext>) -> Arc<Core> {
+        let options = KafkaOptions {
+            brokers: mock.bootstrap_servers(),
+            prefix: String::new(),
+            partitions: 2,
+            replication: 1,
+            properties: std::collections::BTreeMap::new(),
+        };
+        mock.create_topic(Topic::Pings.name(), 2, 1).unwrap();
+        Core::new(options).unwrap()
+    }
+
+    async fn put(core: &Core) -> Result<(), AppendError> {
+        append(core, vec![Record::new(Topic::Pings, "k", "x")]).await
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_producer_that_failed_for_good_is_replaced() {
+        let mock = MockCluster::new(1).unwrap();
+        let fatal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
+        mock.request_errors(RDKafkaApiKey::InitProducerId, &[fatal]);
+        let core = core(&mock);
+        let first = core.appender.producer();
+        put(&core).await.unwrap_err();
+        assert!(!Arc::ptr_eq(&first, &core.appender.producer()));
+        put(&core).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_a_broker_surely_refused_is_refused_and_anything_else_is_unknown() {
+        let mock = MockCluster::new(1).unwrap();
+        let core = core(&mock);
+        put(&core).await.unwrap();
+        let odd = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN;
+        mock.request_errors(RDKafkaApiKey::Produce, &[odd]);
+        let unknown = put(&core).await;
+        assert!(matches!(unknown, Err(AppendError::Unknown(_))), "{unknown:?}");
+        let refusal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+        mock.request_errors(RDKafkaApiKey::Produce, &[refusal]);
+        let refused = put(&core).await;
+        assert!(matches!(refused, Err(AppendError::Refused(_))), "{refused:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_call_that_could_never_find_room_is_refused() {
+        let mock = MockCluster::new(1).unwrap();
+        let core = core(&mock);
+        let large = |n: usize| vec![Record::new(Topic::Pings, "k", vec![0; 900_000]); n];
+        let refused = append(&core, large(80)).await;
+        assert!(
+            matches!(&refused, Err(AppendError::Refused(text)) if text.contains("67108864")),
+            "{refused:?}"
+        );
+    }
+}

@@ -186,8 +186,10 @@ impl Admin<'_> {
                     )));
                 }
                 Err((name, code @ (RDKafkaErrorCode::InvalidConfig | RDKafkaErrorCode::PolicyViolation))) => {
+                    let topic = missing.iter().find(|topic| core.name(**topic) == name);
+                    let wanted = topic.map(|topic| settings::told(*topic)).unwrap_or_default();
                     return Err(LogError::Incompatible(format!(
-                        "the brokers do not let {name} be made: {code}; make it by hand, as docs/operations says"
+                        "the brokers do not let {name} be made: {code}; make it by hand, with {wanted}"
                     )));
                 }
                 Err((name, code)) => {

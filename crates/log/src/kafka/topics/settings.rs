@@ -18,6 +18,12 @@ pub(super) fn held(topic: Topic) -> Vec<Setting> {
     }
 }
 
+/// The same, to be read.
+pub(super) fn told(topic: Topic) -> String {
+    let settings: Vec<_> = held(topic).into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+    settings.join(", ")
+}
+
 /// What a topic is made with. What is not in [`held`] is an operator's to change.
 pub(super) fn of_new(topic: Topic, replication: u16) -> Vec<Setting> {
     let mut settings = held(topic);
