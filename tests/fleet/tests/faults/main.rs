@@ -2,8 +2,8 @@
 //! and come and go. Afterwards everything that was asked, answered and seen must be the history of a right system.
 //!
 //! `FAULTS_SEED=n` repeats a plan (processes keep their own pace, so not every run to the letter), `FAULTS_KILLS=n`
-//! sets its length, `FAULTS_TALLY=1` adds the run to `tests/faults/kills.csv`. What a failed run leaves behind is in
-//! `target/faults/`.
+//! sets its length, `FAULTS_PHONES=n` its load, `FAULTS_TALLY=1` adds the run to `tests/faults/kills.csv`. What a
+//! failed run leaves behind is in `target/faults/`.
 
 mod check;
 mod history;
@@ -35,16 +35,23 @@ fn kills(otherwise: usize) -> usize {
     number("FAULTS_KILLS").map_or(otherwise, |kills| kills as usize)
 }
 
+/// How many phones walk.
+fn phones() -> usize {
+    number("FAULTS_PHONES").map_or(24, |phones| phones as usize)
+}
+
 #[test]
 fn one_process_that_is_killed_and_stopped_loses_nothing_and_does_nothing_twice() {
     let hardness = Hardness { kills: kills(10), stop_ms: (200, 4_000), pause_ms: (500, 2_500) };
     // Nobody else can have looked before.
-    Run { shape: Shape::Embedded, seed: seed(), hardness, phones: 24, zones: 14, handover_ms: 0 }.judge();
+    Run { shape: Shape::Embedded, seed: seed(), hardness, phones: phones(), zones: 14, handover_ms: 0 }
+        .judge();
 }
 
 #[test]
 fn a_fleet_whose_processes_are_killed_stopped_and_moved_loses_nothing_and_does_nothing_twice() {
     // Longer than Kafka waits for a member, too.
     let hardness = Hardness { kills: kills(6), stop_ms: (2_000, 15_000), pause_ms: (500, 4_000) };
-    Run { shape: Shape::Fleet, seed: seed(), hardness, phones: 24, zones: 14, handover_ms: 5_000 }.judge();
+    Run { shape: Shape::Fleet, seed: seed(), hardness, phones: phones(), zones: 14, handover_ms: 5_000 }
+        .judge();
 }

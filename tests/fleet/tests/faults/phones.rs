@@ -32,7 +32,7 @@ pub struct Counts {
 pub fn phone(number: usize) -> (DeviceId, Phone, Value) {
     let name = format!("phone-{number}");
     let token = format!("token-{number}");
-    let wants_pushes = number % SHY != 0;
+    let wants_pushes = !number.is_multiple_of(SHY);
     let body = json!({
         "platform": "android", "app": "shop", "push_token": token, "locale": "ca-ES",
         "timezone": "Europe/Madrid", "consents": {"push": wants_pushes, "location": true},

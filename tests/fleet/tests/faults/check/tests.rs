@@ -271,7 +271,7 @@ const BUGS: &[Bug] = &[
         "the API tells a delivery twice",
         |h| {
             let again = told(h).deliveries[0].clone();
-            told(h).deliveries.push(again)
+            told(h).deliveries.push(again);
         },
         Kind::Told,
     ),
