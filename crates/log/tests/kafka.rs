@@ -4,6 +4,8 @@
 
 #[path = "kafka/opening.rs"]
 mod opening;
+#[path = "kafka/owners.rs"]
+mod owners;
 #[path = "kafka/transactions.rs"]
 mod transactions;
 

@@ -11,7 +11,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use crate::{PATIENCE, foreign, open, options, read_all, texts};
 
 /// A producer of transactions that has nothing to do with the log.
-fn transactional(id: &str) -> BaseProducer {
+pub fn transactional(id: &str) -> BaseProducer {
     let producer: BaseProducer = foreign().set("transactional.id", id).create().unwrap();
     producer.init_transactions(PATIENCE).unwrap();
     producer
