@@ -13,7 +13,7 @@ demo: ## The whole system in one process, with simulated phones and stand-ins fo
 test: ## Everything that needs no more than Rust, gcc and make
 	cargo test --workspace --exclude geopush-fleet --locked --no-fail-fast
 
-test-all: test ## And what needs promtool, Python, Java 17 and Maven: alerts, real servers, outside clients and judges
+test-all: test ## And what needs promtool, Python, kcat, Java 17 and Maven: alerts, real servers, outside clients and judges
 	deploy/prometheus/check.sh
 	tests/official-clients/run.sh $(BIN)
 	tests/outside-judge/run.sh $(BIN)

@@ -109,7 +109,7 @@ fn what_is_waited_for_is_there_and_can_become_what_is_waited_for() {
             match condition {
                 "service_healthy" => assert!(other["healthcheck"].is_object(), "{on} can't be healthy"),
                 "service_completed_successfully" => {
-                    assert!(other["restart"].is_null(), "{on} starts for ever")
+                    assert!(other["restart"].is_null(), "{on} starts for ever");
                 }
                 _ => assert_eq!(condition, "service_started", "{name}"),
             }
@@ -229,7 +229,7 @@ fn the_balancer_has_the_published_ports_and_asks_who_is_ready() {
     for line in &lines {
         match &**line {
             ["bind", port] => {
-                assert!(published.iter().any(|to| to.ends_with(port)), "{port} is not published")
+                assert!(published.iter().any(|to| to.ends_with(port)), "{port} is not published");
             }
             ["server-template", _, most, server] => {
                 let [(service, port)] = *addresses(server) else { panic!("{server} is no address") };
