@@ -10,7 +10,7 @@ use geopush_dispatcher::send::{self, SendConfig, SendDependencies};
 use geopush_geofence::GeofenceConfig;
 use geopush_ingest::IngestConfig;
 use geopush_log::SharedLog;
-use geopush_registry::{Devices, Directory, KnownDevices, Publisher, Sealer};
+use geopush_registry::{Devices, Directory, Publisher, Sealer};
 use geopush_service::BoxError;
 use geopush_service::clock::SystemClock;
 use geopush_service::health::Health;
@@ -20,9 +20,6 @@ use tokio::net::TcpListener;
 
 use crate::Role;
 use crate::storage::publisher;
-
-/// Devices that are known to exist; at some 150 bytes each.
-const KNOWN_DEVICES: u64 = 1_000_000;
 
 impl Role {
     /// The parts of `/readyz` that it answers for.
@@ -56,7 +53,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub fn new(log: SharedLog, store: Store, sealer: Option<Sealer>, directory: Directory) -> Self {
         let publisher = publisher(&store, &log);
-        let devices = Devices::new(store.clone(), Arc::clone(&log), KnownDevices::new(KNOWN_DEVICES));
+        let devices = Devices::new(store.clone(), Arc::clone(&log), directory.known_devices());
         Self { log, store, publisher, sealer, directory: Arc::new(directory), devices }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request, State};
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -27,7 +28,7 @@ impl<S: Sync> FromRequestParts<S> for Tenant {
 
 /// Lets those with a secret key pass, within the tenant's rate, and tells the handler whose it is.
 pub(crate) async fn authenticate(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let tenant = match tenant_of(&api, &request) {
+    let tenant = match tenant_of(&api, request.headers()).await {
         Ok(tenant) => tenant,
         Err(problem) => return problem.into_response(),
     };
@@ -35,9 +36,9 @@ pub(crate) async fn authenticate(State(api): State<Arc<Api>>, mut request: Reque
     api.limiter.run(tenant, request, next).await
 }
 
-fn tenant_of(api: &Api, request: &Request) -> Result<TenantId, Problem> {
-    let key = bearer(request.headers())?;
-    let known = api.deps.directory.authenticate(key);
+async fn tenant_of(api: &Api, headers: &HeaderMap) -> Result<TenantId, Problem> {
+    let key = bearer(headers)?;
+    let known = api.deps.directory.principal(key).await;
     let principal = known.ok_or_else(|| {
         Problem::unauthorized("this key is unknown or revoked; use one of the tenant's secret keys")
     })?;

@@ -16,7 +16,7 @@ pub(crate) async fn put(
     Path(device): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let principal = ingest.principal(request.headers())?;
+    let principal = ingest.principal(request.headers()).await?;
     let body = json_body(request, ingest.limits()).await?;
     let device = device_id(&device)?;
     let registration = Registration::from_json(&body).map_err(|errors| {
@@ -42,7 +42,7 @@ pub(crate) async fn delete(
     Path(device): Path<String>,
     request: Request,
 ) -> Result<StatusCode, Problem> {
-    let principal = ingest.principal(request.headers())?;
+    let principal = ingest.principal(request.headers()).await?;
     let device = device_id(&device)?;
     let gone = ingest.dependencies.devices.delete(principal.tenant, &device, None, ingest.now()).await;
     if gone.map_err(problem)? {

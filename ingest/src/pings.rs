@@ -38,7 +38,7 @@ pub(crate) async fn post(
     Extension(trace): Extension<TraceId>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let tenant = ingest.principal(request.headers())?.tenant;
+    let tenant = ingest.principal(request.headers()).await?.tenant;
     let body = json_body(request, ingest.limits()).await?;
     let now = ingest.now();
     let accepted =

@@ -14,7 +14,7 @@ use crate::serve::{Shared, store_problem};
 const EVENTS: [&str; 3] = ["delivered", "opened", "clicked"];
 
 pub(crate) async fn post(State(ingest): Shared, request: Request) -> Result<StatusCode, Problem> {
-    let tenant = ingest.principal(request.headers())?.tenant;
+    let tenant = ingest.principal(request.headers()).await?.tenant;
     let body: Value = json_body(request, ingest.limits()).await?;
     let now = ingest.now();
     let receipt = read(&body, now.0).map_err(Problem::invalid)?;

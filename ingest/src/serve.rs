@@ -58,9 +58,9 @@ impl Ingest {
     }
 
     /// Who asks.
-    pub fn principal(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
+    pub async fn principal(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
         let key = bearer(headers)?;
-        let known = self.dependencies.directory.authenticate(key);
+        let known = self.dependencies.directory.principal(key).await;
         known.ok_or_else(|| {
             Problem::unauthorized("this key is unknown or revoked; use one of the tenant's keys")
         })
@@ -120,7 +120,7 @@ pub fn router(config: IngestConfig, dependencies: Dependencies) -> Router {
 
 /// Everything else on this port: nothing that a publishable key opens.
 async fn other(State(ingest): Shared, request: Request) -> Response {
-    match ingest.principal(request.headers()) {
+    match ingest.principal(request.headers()).await {
         Err(problem) => problem.into_response(),
         Ok(Principal { kind: KeyKind::Publishable, .. }) => Problem::forbidden(
             "a publishable key may post pings and receipts, and put and delete a device; use the control API with a secret key for the rest",

@@ -26,7 +26,7 @@ impl Follower {
     /// with a growing pause, logged and counted; what was applied is not applied again.
     ///
     /// # Errors
-    /// When the log can't be reached or is closed.
+    /// When the log is closed.
     pub async fn start(
         log: SharedLog,
         topic: Topic,
@@ -35,7 +35,15 @@ impl Follower {
         let (progress, applied) = watch::channel(0);
         let task = tokio::spawn(follow(log.clone(), topic, progress, apply));
         let follower = Self { log, topic, applied, task };
-        follower.barrier().await?;
+        let mut backoff = Backoff::default();
+        while let Err(error) = follower.barrier().await {
+            if matches!(error, LogError::Closed) {
+                return Err(error);
+            }
+            let pause = backoff.next();
+            tracing::warn!(%error, topic = topic.name(), ?pause, "a topic's end could not be read; it is tried again");
+            tokio::time::sleep(pause).await;
+        }
         Ok(follower)
     }
 

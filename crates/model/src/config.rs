@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::wire::{self, v1, wire};
-use crate::{TenantId, WireError};
+use crate::{DeviceId, TenantId, WireError};
 
 /// One item of a tenant's configuration, as one version of it was.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,8 @@ pub enum ConfigItem {
     Key(ApiKey),
     /// An app with its credentials.
     App(App),
+    /// A device was deleted: whoever remembers that it is there forgets it.
+    Gone(DeviceId),
 }
 
 /// SHA-256 of a key: what is kept of it.
@@ -69,6 +71,9 @@ pub struct App {
     pub deleted: bool,
 }
 
+/// Deleted devices of a tenant share this many keys.
+const GONE_KEYS: u32 = 64;
+
 impl Config {
     /// The log's key: an item's versions share it.
     pub fn key(&self) -> Bytes {
@@ -80,6 +85,11 @@ impl Config {
                 format!("{tenant}/key/{hash}")
             }
             ConfigItem::App(app) => format!("{tenant}/app/{}", app.name),
+            // Only followers need it, as it comes: so a tenant's take no more than a few keys.
+            ConfigItem::Gone(device) => {
+                let sum: u32 = device.as_str().bytes().map(u32::from).sum();
+                format!("{tenant}/gone/{}", sum % GONE_KEYS)
+            }
         })
     }
 }
@@ -107,6 +117,9 @@ impl From<&Config> for v1::Config {
                     fcm: app.fcm,
                     apns: app.apns,
                 }),
+                ConfigItem::Gone(device) => {
+                    v1::config::What::Gone(v1::GoneDevice { device: device.as_str().to_owned() })
+                }
             }),
         }
     }
@@ -130,6 +143,9 @@ impl TryFrom<v1::Config> for Config {
                 apns: app.apns,
                 deleted: app.deleted,
             }),
+            v1::config::What::Gone(gone) => {
+                ConfigItem::Gone(DeviceId::new(&gone.device).map_err(|_| WireError::Member("gone.device"))?)
+            }
         };
         Ok(Self { tenant: TenantId(wire::uuid(&config.tenant, "tenant")?), version: config.version, item })
     }

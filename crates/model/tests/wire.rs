@@ -152,6 +152,7 @@ fn what_merchants_configure_comes_back() {
             apns: false,
             deleted: false,
         }),
+        ConfigItem::Gone(DeviceId::new("käse/1").unwrap()),
     ];
     for item in items {
         comes_back(&Config { tenant: TENANT, version: 2, item });

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use geopush_log::{AppendError, Record, SharedLog, Topic};
-use geopush_model::{DeviceId, DeviceKey, Ping, PingKind, TenantId, UnixMillis, Wire as _};
+use geopush_model::{
+    Config, ConfigItem, DeviceId, DeviceKey, Ping, PingKind, TenantId, UnixMillis, Wire as _,
+};
 use geopush_store::tables::{DevicePositionRow, DeviceRow, device_bucket};
 use geopush_store::{Store, StoreError, Timestamp};
 use serde_json::{Map, Value};
@@ -168,11 +170,12 @@ pub enum DeviceError {
 
 /// How often a write that lost a race is tried again, if the caller did not name a version.
 const MOST_TRIES: usize = 8;
-/// A device that was deleted in another process is known again as new at most this late.
+/// A device that was deleted in another process, which died before it could tell, is made anew by its pings at most this
+/// late.
 const KNOWN_FOR: Duration = Duration::from_mins(10);
 
 /// The devices that are known to have a row: one look a device and ten minutes, not one a ping. Shared by what runs
-/// in one process, so that a device deleted there is forgotten there at once.
+/// in one process; of devices deleted by others it hears through [`crate::Directory`].
 #[derive(Clone)]
 pub struct KnownDevices(moka::sync::Cache<DeviceKey, ()>);
 
@@ -180,6 +183,11 @@ impl KnownDevices {
     /// Remembers at most this many.
     pub fn new(most: u64) -> Self {
         Self(moka::sync::Cache::builder().max_capacity(most).time_to_live(KNOWN_FOR).build())
+    }
+
+    /// This device is gone, or may be.
+    pub(crate) fn forget(&self, device: &DeviceKey) {
+        self.0.invalidate(device);
     }
 }
 
@@ -299,9 +307,12 @@ impl Devices {
             let ping = Ping { tenant, device: device.clone(), received_at: now, kind: PingKind::Forget };
             self.log.append(vec![Record::new(Topic::Pings, key.to_bytes(), ping.encode())]).await?;
             let (gone, replaced) = successor(tenant, device, Some(&row), now);
-            self.known.0.invalidate(&key);
+            self.known.forget(&key);
             if self.write(&gone, true, replaced).await? {
-                self.known.0.invalidate(&key);
+                self.known.forget(&key);
+                let item = ConfigItem::Gone(device.clone());
+                let told = Config { tenant, version: gone.version, item };
+                self.log.append(vec![Record::new(Topic::Config, told.key(), told.encode())]).await?;
                 let position = (tenant.0, device.as_str().to_owned());
                 self.store.delete::<DevicePositionRow>(&position, &()).await?;
                 return Ok(true);

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use geopush_log::{Follower, LogError, Received, SharedLog, Topic};
-use geopush_model::{Config, ConfigItem, KeyHash, KeyKind, TenantId, Wire as _};
+use geopush_model::{Config, ConfigItem, DeviceKey, KeyHash, KeyKind, TenantId, Wire as _};
 
+use crate::devices::KnownDevices;
 use crate::keys::hash_of;
 use crate::{AppCredentials, Sealer};
 
@@ -27,9 +29,15 @@ pub struct AppProviders {
     pub apns: bool,
 }
 
+/// Devices that are known to exist; at some 150 bytes each.
+const KNOWN_DEVICES: u64 = 1_000_000;
+/// How long someone with an unknown key waits for what other processes have made lately.
+const CATCH_UP: Duration = Duration::from_secs(1);
+
 /// The followed copy.
 pub struct Directory {
     items: Arc<RwLock<Items>>,
+    known_devices: KnownDevices,
     follower: Follower,
 }
 
@@ -58,15 +66,21 @@ impl Directory {
     pub async fn follow(log: SharedLog, sealer: impl Into<Option<Sealer>>) -> Result<Self, LogError> {
         let sealer = sealer.into();
         let items = Arc::new(RwLock::new(Items::default()));
-        let applied = Arc::clone(&items);
+        let known_devices = KnownDevices::new(KNOWN_DEVICES);
+        let (applied, known) = (Arc::clone(&items), known_devices.clone());
         let apply = move |records: &[Received]| {
             let mut items = applied.write().expect("no holder of this lock panics");
             for record in records {
-                items.apply(record, sealer.as_ref());
+                items.apply(record, sealer.as_ref(), &known);
             }
         };
         let follower = Follower::start(log, Topic::Config, apply).await?;
-        Ok(Self { items, follower })
+        Ok(Self { items, known_devices, follower })
+    }
+
+    /// The devices that are known to exist, less those that any process deletes.
+    pub fn known_devices(&self) -> KnownDevices {
+        self.known_devices.clone()
     }
 
     /// The read barrier: returns when every change that was answered before the call is known.
@@ -77,7 +91,20 @@ impl Directory {
         self.follower.barrier().await
     }
 
-    /// Who holds this key, if anybody does.
+    /// Who holds this key, if anybody does. One that is not known may have been made by another process a moment ago,
+    /// and its holder told: so it is looked for again behind the read barrier, within a second.
+    pub async fn principal(&self, key: &str) -> Option<Principal> {
+        match self.authenticate(key) {
+            Some(principal) => Some(principal),
+            None => {
+                // When the log does not answer, the key stays unknown.
+                let _ = tokio::time::timeout(CATCH_UP, self.barrier()).await;
+                self.authenticate(key)
+            }
+        }
+    }
+
+    /// Who holds this key, as far as is known here.
     pub fn authenticate(&self, key: &str) -> Option<Principal> {
         self.read().keys.get(&hash_of(key))?.value
     }
@@ -101,7 +128,7 @@ impl Directory {
 
 impl Items {
     /// A version that is older than the one known is a late copy.
-    fn apply(&mut self, record: &Received, sealer: Option<&Sealer>) {
+    fn apply(&mut self, record: &Received, sealer: Option<&Sealer>, known: &KnownDevices) {
         let Some(value) = &record.value else { return };
         let config = match Config::decode(value) {
             Ok(config) => config,
@@ -114,6 +141,7 @@ impl Items {
         let (tenant, version) = (config.tenant, config.version);
         match config.item {
             ConfigItem::Tenant { .. } => {}
+            ConfigItem::Gone(device) => known.forget(&DeviceKey { tenant, device }),
             ConfigItem::Key(key) => {
                 let principal = (!key.revoked).then_some(Principal { tenant, kind: key.kind });
                 put(&mut self.keys, key.hash, version, principal);

@@ -242,3 +242,31 @@ async fn a_device_lives_and_dies_and_its_version_never_goes_back() {
     let many = devices.get_many(&keys).await.unwrap();
     assert_eq!((many[0].as_ref(), many[1].as_ref()), (Some(&reborn), None));
 }
+
+#[tokio::test]
+async fn a_device_that_another_process_deletes_is_made_anew_by_its_next_ping() {
+    let house = house().await;
+    let sealer = Sealer::from_hex(&"07".repeat(32)).unwrap();
+    let directory = Directory::follow(Arc::clone(&house.log), sealer).await.unwrap();
+    let phones = Devices::new(house.store.clone(), Arc::clone(&house.log), directory.known_devices());
+    let merchants = Devices::new(house.store.clone(), Arc::clone(&house.log), KnownDevices::new(100));
+    let id = DeviceId::new("d1").unwrap();
+    for version in [1, 3] {
+        phones.ensure(TENANT, &id, NOW).await.unwrap();
+        assert_eq!(phones.get(TENANT, &id).await.unwrap().unwrap().version, version);
+        assert!(merchants.delete(TENANT, &id, None, NOW).await.unwrap());
+        directory.barrier().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_another_process_has_just_made_opens_here() {
+    let house = house().await;
+    let sealer = Sealer::from_hex(&"07".repeat(32)).unwrap();
+    let directory = Directory::follow(Arc::clone(&house.log), sealer).await.unwrap();
+    for _ in 0..20 {
+        let made = create_tenant(&house.publisher, "Shop", NOW).await.unwrap();
+        assert_eq!(directory.principal(&made.secret_key).await.unwrap().tenant, made.tenant);
+    }
+    assert_eq!(directory.principal("gp_sk_nobodys").await, None);
+}

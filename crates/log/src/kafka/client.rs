@@ -108,6 +108,9 @@ const SETTINGS: &[(&[Use], Settings)] = &[
     // The broker ends a transaction that a stopped process has left open this long after it began; each step of one
     // takes less.
     (&[Use::Commit], &[("transaction.timeout.ms", "10000"), ("message.timeout.ms", "8000")]),
+    // What a stage may hold besides the batches in hand: commits on their way, and records read ahead.
+    (&[Use::Commit], &[("queue.buffering.max.kbytes", "65536")]),
+    (&[Use::Fetch], &[("queued.max.messages.kbytes", "32768")]),
     (
         CONSUMERS,
         &[
