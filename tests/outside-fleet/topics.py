@@ -168,7 +168,7 @@ def topics_are_as_the_table_says(claims, system):
         claims.that(f"{topic}: cleanup {cleanup}", has["cleanup.policy"] == cleanup, has["cleanup.policy"])
         claims.that(f"{topic}: records' times are their arrivals", has["message.timestamp.type"] == "LogAppendTime")
         if days:
-            claims.that(f"{topic} is kept {days} days", int(has["retention.ms"]) == days * DAY_MS, has["retention.ms"])
+            claims.that(f"{topic} is kept {days} days", has.get("retention.ms") == str(days * DAY_MS), has)
     admin.close()
 
 
