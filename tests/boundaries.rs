@@ -50,12 +50,17 @@ struct OnlyKnownTo {
     why: &'static str,
 }
 
-const ONLY_KNOWN_TO: [OnlyKnownTo; 10] = [
+const ONLY_KNOWN_TO: [OnlyKnownTo; 11] = [
     OnlyKnownTo { what: "rdkafka", who: &["geopush-log"], why: "the log's interface hides which log it is" },
     OnlyKnownTo {
         what: "scylla",
         who: &["geopush-store"],
         why: "the store's interface hides which store it is",
+    },
+    OnlyKnownTo {
+        what: "openssl",
+        who: &["geopush-store"],
+        why: "it serves TLS towards ScyllaDB, as librdkafka's towards Kafka; everything else is rustls",
     },
     OnlyKnownTo {
         what: "rusqlite",
