@@ -1,4 +1,4 @@
-# Rust, gcc and make are all it takes; cargo fetches the pinned toolchain and the rest.
+# Rust, gcc, g++, make and perl are all it takes; cargo fetches the pinned toolchain and the rest.
 
 .PHONY: demo test test-all lint deny fmt clean
 
@@ -10,7 +10,7 @@ CARGO_DENY_VERSION := 0.20.2
 demo: ## The whole system in one process, with simulated phones and stand-ins for FCM and APNs
 	cargo run --release --locked -- demo $(ARGS)
 
-test: ## Everything that needs no more than Rust, gcc and make
+test: ## Everything that needs no more than Rust, gcc, g++, make and perl
 	cargo test --workspace --exclude geopush-fleet --locked --no-fail-fast
 
 test-all: test ## And what needs promtool, Python, kcat, Java 17 and Maven: alerts, real servers, outside clients and judges

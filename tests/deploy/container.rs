@@ -174,6 +174,17 @@ fn the_image_is_built_by_the_pinned_toolchain_from_every_member_of_the_workspace
         "the image's toolchain is not {version}"
     );
 
+    // The slim image has a C compiler and no more.
+    let lock = text("Cargo.lock");
+    for (package, tools) in [("rdkafka-sys", &["g++", "make"][..]), ("openssl-src", &["make", "perl"])] {
+        if lock.contains(&format!("name = \"{package}\"")) {
+            let installs =
+                dockerfile.lines().find(|line| line.contains("apt-get install")).unwrap_or_default();
+            let has = |tool: &&str| installs.split_whitespace().any(|word| word == *tool);
+            assert!(tools.iter().all(has), "{package} is built with {tools:?}; the image has {installs}");
+        }
+    }
+
     let ignore = text(".dockerignore");
     let admitted: Vec<&str> = ignore.lines().filter_map(|line| line.strip_prefix('!')).collect();
     let metadata = cargo_metadata::MetadataCommand::new().no_deps().exec().unwrap();
