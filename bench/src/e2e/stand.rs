@@ -82,6 +82,7 @@ impl Stand {
         let ca = dir.join("ca.pem");
         fs::write(&ca, sandbox.ca_pem())?;
         let settings = settings(dir, &ca, backing)?;
+        fs::create_dir_all(&settings.data_dir)?;
         let shutdown = Shutdown::new();
         let (told, started) = oneshot::channel();
         let asked = shutdown.clone();

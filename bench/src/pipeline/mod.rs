@@ -60,7 +60,7 @@ pub struct Options {
     #[arg(long, default_value_t = 400_000)]
     pub pings: usize,
     /// Deliveries written in each run.
-    #[arg(long, default_value_t = 30_000)]
+    #[arg(long, default_value_t = 80_000)]
     pub deliveries: usize,
     /// Phones on their way.
     #[arg(long, default_value_t = 2_000)]

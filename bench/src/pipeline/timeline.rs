@@ -39,8 +39,13 @@ impl Timeline {
         {
             return (to.1 - from.1) as f64 / (to.0 - from.0).as_secs_f64();
         }
+        self.overall()
+    }
+
+    /// How many a second, from the first in hand to the last done.
+    pub fn overall(&self) -> f64 {
         let seconds = self.took().as_secs_f64();
-        if seconds > 0.0 { total / seconds } else { 0.0 }
+        if seconds > 0.0 { self.total() as f64 / seconds } else { 0.0 }
     }
 
     /// How many a second, over time.

@@ -25,6 +25,26 @@ impl Step {
     }
 }
 
+/// What a system can take, in fixes a second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Saturation {
+    /// This was kept up with, and a little more was too much.
+    At(f64),
+    /// This was kept up with, and nothing more was tried.
+    Beyond(f64),
+    /// This was too much, and nothing less was tried.
+    Below(f64),
+}
+
+impl Saturation {
+    /// The rate to reckon with.
+    pub fn rate(self) -> f64 {
+        match self {
+            Self::At(rate) | Self::Beyond(rate) | Self::Below(rate) => rate,
+        }
+    }
+}
+
 /// The way to the greatest rate that is kept up with.
 #[derive(Clone, Debug)]
 pub struct Ramp {
@@ -67,9 +87,14 @@ impl Ramp {
         }
     }
 
-    /// The greatest rate that was kept up with; whether a greater one was too much.
-    pub fn found(&self) -> Option<(f64, bool)> {
-        self.kept_up.map(|rate| (rate, self.too_much.is_some()))
+    /// What the system can take, as far as it is known.
+    pub fn found(&self) -> Saturation {
+        match (self.kept_up, self.too_much) {
+            (Some(rate), Some(_)) => Saturation::At(rate),
+            (Some(rate), None) => Saturation::Beyond(rate),
+            (None, Some(rate)) => Saturation::Below(rate),
+            (None, None) => Saturation::Below(self.first),
+        }
     }
 }
 
@@ -92,8 +117,8 @@ mod tests {
     fn the_rate_is_found_to_a_quarter_whether_it_is_above_or_below_the_first() {
         for limit in [100.0, 700.0, 1_000.0, 5_000.0, 30_000.0] {
             let (rates, ramp) = tried(limit, 20);
-            let (found, is_limit) = ramp.found().unwrap();
-            assert!(is_limit && found <= limit / IN_TIME && found > limit / 1.3, "{limit}: {rates:?}");
+            let Saturation::At(found) = ramp.found() else { panic!("{limit}: {rates:?}") };
+            assert!(found <= limit / IN_TIME && found > limit / 1.3, "{limit}: {rates:?}");
         }
     }
 
@@ -101,8 +126,9 @@ mod tests {
     fn the_number_of_loads_is_bounded() {
         let (rates, ramp) = tried(1e9, 4);
         assert_eq!(rates.len(), 4);
-        assert_eq!(ramp.found(), Some((rates[3], false)), "nothing was too much");
-        assert_eq!(tried(0.0, 4).1.found(), None);
+        assert_eq!(ramp.found(), Saturation::Beyond(rates[3]), "nothing was too much");
+        let (rates, ramp) = tried(0.0, 4);
+        assert_eq!(ramp.found(), Saturation::Below(rates[3]), "everything was");
     }
 
     #[test]

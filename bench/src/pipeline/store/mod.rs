@@ -116,7 +116,7 @@ impl Bench {
     }
 
     fn tell(&self, report: &mut Report, stage: &[Timeline], driver: &[Timeline]) {
-        let rates = |runs: &[Timeline]| runs.iter().map(|run| 2.0 * run.rate()).collect::<Vec<_>>();
+        let rates = |runs: &[Timeline]| runs.iter().map(|run| 2.0 * run.overall()).collect::<Vec<_>>();
         let (of_stage, of_driver) = (median(rates(stage)), median(rates(driver)));
         let ratios = rates(stage).into_iter().zip(rates(driver)).map(|(stage, driver)| stage / driver);
         let ratios: Vec<f64> = ratios.collect();
