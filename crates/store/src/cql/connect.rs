@@ -120,6 +120,8 @@ impl Cluster {
             .connection_timeout(CONNECTION)
             .hostname_resolution_timeout(Some(CONNECTION))
             .metadata_request_clientside_timeout(REQUEST)
+            // The node gives up first, or its answer would come too late.
+            .metadata_request_serverside_timeout(REQUEST / 2)
             .schema_agreement_timeout(SCHEMA_AGREEMENT)
             .keepalive_interval(KEEPALIVE)
             .keepalive_timeout(KEEPALIVE)

@@ -25,6 +25,9 @@ const METADATA: Duration = Duration::from_secs(5);
 const BATCH_RECORDS: usize = 1_000;
 /// and ends with the record that brings it to this many bytes.
 const BATCH_BYTES: usize = 1 << 20;
+/// Of a paused input so many records or bytes are held.
+const HELD_RECORDS: usize = 4 * BATCH_RECORDS;
+const HELD_BYTES: usize = 2 * BATCH_BYTES;
 /// Records taken before they are handed on, so that none waits long for the others.
 const ROUND: usize = 4_000;
 
@@ -79,6 +82,8 @@ struct Input {
     bytes: usize,
     /// Everything before this was read.
     next: Offset,
+    /// Nothing more is read of it.
+    stopped: bool,
 }
 
 /// Nobody takes events any more, or the thread was told to stop.
@@ -109,6 +114,7 @@ impl Fetch {
                 Some(Ok(message)) => {
                     if let Some((slice, input)) = take(&self.shared, &mut self.slices, &message) {
                         self.hand_on(slice, input)?;
+                        self.hold_back(slice, input)?;
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
@@ -155,15 +161,9 @@ impl Fetch {
                 }
                 Ok(())
             }
-            Command::Pause { slice, input, paused } => {
-                if !self.slices.contains_key(&slice) {
-                    return Ok(());
-                }
-                let mut list = TopicPartitionList::new();
-                list.add_partition(self.shared.core.name(self.shared.inputs[input]), slice.cast_signed());
-                let done = if paused { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
-                self.check(done)
-            }
+            // What comes of a paused input is held here, until it is too much.
+            Command::Pause { paused: true, .. } => Ok(()),
+            Command::Pause { slice, input, paused: false } => self.let_go_on(slice, input),
             Command::Stop => Err(Over),
         }
     }
@@ -191,6 +191,35 @@ impl Fetch {
             Ok(()) => Ok(()),
             Err(error) => self.emit(Err(LogError::Backend(format!("a slice could not be read: {error}")))),
         }
+    }
+
+    /// Stops an input that is paused and has much to hand on. It costs what the client has read ahead, which is read
+    /// again afterwards: so short pauses are waited out.
+    fn hold_back(&mut self, slice: u32, input: usize) -> Result<(), Over> {
+        let list = self.input(slice, input);
+        let Some(read) = self.slices.get_mut(&slice).map(|reading| &mut reading.inputs[input]) else {
+            return Ok(());
+        };
+        if read.stopped || (read.records.len() < HELD_RECORDS && read.bytes < HELD_BYTES) {
+            return Ok(());
+        }
+        read.stopped = true;
+        self.check(self.consumer.pause(&list))
+    }
+
+    fn let_go_on(&mut self, slice: u32, input: usize) -> Result<(), Over> {
+        let list = self.input(slice, input);
+        let Some(reading) = self.slices.get_mut(&slice) else { return Ok(()) };
+        if std::mem::take(&mut reading.inputs[input].stopped) {
+            self.check(self.consumer.resume(&list))?;
+        }
+        Ok(())
+    }
+
+    fn input(&self, slice: u32, input: usize) -> TopicPartitionList {
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition(self.shared.core.name(self.shared.inputs[input]), slice.cast_signed());
+        list
     }
 
     /// Emits what was read of an input, unless it is paused.
