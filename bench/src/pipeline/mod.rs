@@ -11,6 +11,7 @@ mod progress;
 mod servers;
 pub mod store;
 mod timeline;
+mod transactions;
 mod watched;
 
 use std::collections::BTreeMap;

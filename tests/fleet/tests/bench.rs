@@ -13,11 +13,11 @@ struct Cli {
 }
 
 fn small(arguments: &str) -> Report {
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().expect("there is room for files");
     let scratch_is = format!(" --scratch {}", scratch.path().display());
     let options = Cli::parse_from(format!("bench {arguments}{scratch_is}").split_whitespace()).options;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let report = runtime.block_on(run(&options)).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let report = runtime.expect("threads start").block_on(run(&options)).expect("the bench runs");
     assert!(report.passed(), "{:#?}", report.checks);
     report
 }

@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 use super::progress;
 use super::timeline::{Timeline, median};
+use super::transactions::spent;
 use super::watched::{Watched, wait_for};
 use crate::e2e::check::{reference, transitions_are_right};
 use crate::e2e::observe::{Observed, Seen};
@@ -232,15 +233,7 @@ impl Bench {
 
     /// Transactions of the evaluator until now.
     fn transactions(&self) -> u64 {
-        let text = self.metrics.render();
-        let of_stage = |line: &&str| {
-            line.starts_with("geopush_kafka_transactions_total{")
-                && line.contains("stage=\"geofence\"")
-                && line.contains("outcome=\"committed\"")
-        };
-        let counts =
-            text.lines().filter(of_stage).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-        counts.sum::<f64>() as u64
+        spent(&self.metrics.render()).get("geofence").map_or(0, |spent| spent.transactions as u64)
     }
 
     fn transitions_are_right(&self, example: &Example) -> Result<Check, BoxError> {

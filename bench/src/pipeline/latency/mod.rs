@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use geopush_model::CampaignId;
 use geopush_service::BoxError;
+use geopush_service::telemetry::{self, LogFormat};
 use indicatif::ProgressBar;
 
-use super::progress;
+use super::{progress, transactions};
 use crate::e2e::load::{self, Load, Target};
 use crate::e2e::observe::{self, Counts, Observers};
 use crate::e2e::schedule::Schedule;
@@ -113,7 +114,10 @@ impl Bench<'_> {
         let rate = found * SHARE;
         bar.set_message(format!("{}: {rate:.0} fixes/s, half of what it can take", self.promise.name));
         let measured = self.schedule(rate, WARMUP, self.plan.seconds, &made);
+        let metrics = telemetry::init(LogFormat::Text, "warn")?;
+        let before = metrics.render();
         self.load(measured, &observers.counts, &mut made).await?;
+        transactions::tell(report, self.promise.name, &before, &metrics.render());
         bar.finish_and_clear();
         self.finish(observers, &made, campaigns, report).await
     }
