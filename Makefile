@@ -22,6 +22,7 @@ test-all: test ## And what needs promtool, Python, kcat, Java 17 and Maven: aler
 	@echo "== on Kafka and Cassandra; the first time they are downloaded"
 	cargo build -p geopush-fleet --locked
 	$(SERVERS) with sh -c 'cargo test -p geopush-log --test kafka --locked -- --test-threads=2 && \
+		tests/outside-fleet/run.sh $(BIN) && \
 		cargo test -p geopush-fleet --locked --no-fail-fast -- --test-threads=2'
 
 lint:
