@@ -11,6 +11,7 @@ use geopush_service::time::format_rfc3339_ms;
 
 use crate::history::History;
 use crate::nemesis::Done;
+use crate::topology::BINARY;
 
 const HEADER: &str =
     "date,commit,topology,seed,kills,stops,moves,fixes,transitions,pushes,sent_again,violations";
@@ -79,8 +80,12 @@ impl fmt::Display for Tally {
     }
 }
 
+/// What was tested, `+` for changes that were not committed; a binary that was given says nothing of its origin.
 fn commit() -> String {
-    let said = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    if std::env::var_os(BINARY).is_some() {
+        return "given".to_owned();
+    }
+    let said = Command::new("git").args(["describe", "--always", "--exclude=*", "--dirty=+"]).output();
     let said = said.ok().filter(|said| said.status.success());
     said.map_or("unknown".to_owned(), |said| String::from_utf8_lossy(&said.stdout).trim().to_owned())
 }

@@ -19,7 +19,7 @@ use crate::process::Process;
 
 const PARTITIONS: u32 = 8;
 /// The binary to test, where it is not the one of this build.
-const BINARY: &str = "FAULTS_BINARY";
+pub const BINARY: &str = "FAULTS_BINARY";
 
 /// The shapes that a system is tested in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
