@@ -2,15 +2,16 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use geopush_log::{Batch, Offset, Record, Slice, Stage, StageError, Topic, rejected};
+use geopush_log::{Batch, Lost, Offset, Record, Slice, Stage, StageError, Topic, rejected};
 use geopush_model::{Delivery, Transition, UnixMillis, Wire};
 use geopush_registry::Devices;
 use geopush_service::clock::Clock;
 use geopush_store::{Store, StoreError, Table};
+use tokio::time::MissedTickBehavior;
 
 use super::buckets::{Bucket, BucketRows, WrittenBuckets};
 use super::deliveries::{self, DeliveryRows};
@@ -23,6 +24,9 @@ use super::write::put;
 use crate::outage::Patience;
 
 const INPUTS: [Topic; 3] = [Topic::Deliveries, Topic::Transitions, Topic::DeviceState];
+/// Nobody waits for this stage's positions, and what is read again is written as it was: so the brokers' transactions
+/// are left to the stages that are waited for.
+const COMMIT_EVERY: Duration = Duration::from_millis(250);
 /// Tokens that are being dropped at once.
 const DROPS: usize = 16;
 
@@ -49,9 +53,21 @@ impl Stage for RecordStage {
         let mut repeats = Repeats::read(slice.log(), slice.number(), delivered).await?;
         let mut totals = Totals::new(slice.number());
         let mut written = WrittenBuckets::default();
-        while let Some(batch) = slice.next().await {
+        let mut positions = slice.positions().to_vec();
+        let mut outputs = Vec::new();
+        let mut commits = tokio::time::interval(COMMIT_EVERY);
+        commits.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let batch = tokio::select! {
+                batch = slice.next() => batch,
+                _ = commits.tick() => {
+                    commit(&mut slice, &positions, &mut outputs).await?;
+                    continue;
+                }
+            };
+            let Some(batch) = batch else { break };
             let begun = Instant::now();
-            let mut outputs = Vec::new();
+            let refused_before = outputs.len();
             let topic = INPUTS[batch.input];
             match topic {
                 Topic::Deliveries => {
@@ -67,17 +83,23 @@ impl Stage for RecordStage {
                 }
                 _ => self.positions(&batch, slice.number(), &mut outputs).await?,
             }
-            let mut positions = slice.positions().to_vec();
             positions[batch.input] = batch.next;
-            let refused = outputs.len() as u64;
-            slice.commit(positions, String::new(), outputs).await?;
+            let refused = (outputs.len() - refused_before) as u64;
             metrics::counter!("geopush_dispatcher_record_rejected_total", "topic" => topic.name())
                 .increment(refused);
             metrics::histogram!("geopush_dispatcher_record_batch_seconds", "topic" => topic.name())
                 .record(begun.elapsed().as_secs_f64());
         }
-        Ok(())
+        Ok(commit(&mut slice, &positions, &mut outputs).await?)
     }
+}
+
+/// Commits how far the slice has come, if that is further than before.
+async fn commit(slice: &mut Slice, positions: &[Offset], outputs: &mut Vec<Record>) -> Result<(), Lost> {
+    if slice.positions() == positions {
+        return Ok(());
+    }
+    slice.commit(positions.to_vec(), String::new(), std::mem::take(outputs)).await
 }
 
 impl RecordStage {

@@ -29,7 +29,7 @@ const BATCH_BYTES: usize = 1 << 20;
 const HELD_RECORDS: usize = 4 * BATCH_RECORDS;
 const HELD_BYTES: usize = 2 * BATCH_BYTES;
 /// Records taken before they are handed on, so that none waits long for the others.
-const ROUND: usize = 4_000;
+const ROUND: usize = 16_000;
 
 /// What the thread is told.
 pub(super) enum Command {
