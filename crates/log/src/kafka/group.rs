@@ -9,6 +9,7 @@
 mod commit;
 mod fetch;
 mod membership;
+mod moment;
 mod ownership;
 mod settle;
 mod transaction;

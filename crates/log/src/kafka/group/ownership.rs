@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
+
+use super::moment::Moment;
 
 /// A membership that has not looked after itself for so long may be over without its knowing: a process that was
 /// stopped, or a machine that slept. The group waits longer before it gives slices to others (`session.timeout.ms`,
@@ -45,26 +47,6 @@ pub(super) struct Standing {
     pub(super) number: u64,
     /// Goes with the offsets of a transaction, so that the broker refuses those of a member that is one no more.
     pub(super) metadata: Arc<ConsumerGroupMetadata>,
-}
-
-/// A moment by two clocks: the one that only grows stands still while a machine sleeps, the other one may be set.
-#[derive(Clone, Copy)]
-struct Moment(Instant, SystemTime);
-
-impl Moment {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how long a process was stopped is this crate's own to know"
-    )]
-    fn now() -> Self {
-        Self(Instant::now(), SystemTime::now())
-    }
-
-    /// The time between, by the clock that shows more of it.
-    fn until(self, later: Self) -> Duration {
-        let by_wall = later.1.duration_since(self.1).unwrap_or_default();
-        later.0.saturating_duration_since(self.0).max(by_wall)
-    }
 }
 
 /// Shared by the member, its threads and its committer.
