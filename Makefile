@@ -5,13 +5,16 @@
 # Built by the tests.
 BIN := target/debug/geopush
 SERVERS := target/debug/geopush-servers
+# What needs servers, by the names of its tests; of the whole workspace, so that nothing is built twice.
+ON_SERVERS := cargo test --workspace --locked --no-fail-fast --test kafka --test fleet_log --test fleet_store \
+	--test fleet_journey --test faults --test broken_broker --test servers --test harness --test bench
 CARGO_DENY_VERSION := 0.20.2
 
 demo: ## The whole system in one process, with simulated phones and stand-ins for FCM and APNs
 	cargo run --release --locked -- demo $(ARGS)
 
 test: ## Everything that needs no more than Rust, gcc, g++, make and perl
-	cargo test --workspace --exclude geopush-fleet --locked --no-fail-fast
+	cargo test --workspace --locked --no-fail-fast
 
 test-all: test ## And what needs promtool, Python, kcat, Java 17 and Maven: alerts, real servers, outside clients and judges
 	deploy/prometheus/check.sh
@@ -20,10 +23,9 @@ test-all: test ## And what needs promtool, Python, kcat, Java 17 and Maven: aler
 	tests/contracts/run.sh $(BIN)
 	tests/tour.sh $(BIN)
 	@echo "== on Kafka and Cassandra; the first time they are downloaded"
-	cargo build -p geopush-fleet --locked
-	$(SERVERS) with sh -c 'cargo test -p geopush-log --test kafka --locked -- --test-threads=2 && \
-		tests/outside-fleet/run.sh $(BIN) && \
-		cargo test -p geopush-fleet --locked --no-fail-fast -- --test-threads=2'
+	$(ON_SERVERS) --no-run
+	FLEET_BINARY=$(abspath $(BIN)) $(SERVERS) with \
+		sh -c 'tests/outside-fleet/run.sh $(BIN) && $(ON_SERVERS) -- --test-threads=2'
 
 lint:
 	cargo fmt --all --check

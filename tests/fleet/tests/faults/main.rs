@@ -5,6 +5,7 @@
 //! sets its length, `FAULTS_PHONES=n` its load, `FAULTS_TALLY=1` adds the run to `tests/faults/kills.csv`. What a
 //! failed run leaves behind is in `target/faults/`.
 
+mod binary;
 mod check;
 mod history;
 mod http;

@@ -9,9 +9,9 @@ use std::process::Command;
 use geopush_service::clock::{Clock as _, SystemClock};
 use geopush_service::time::format_rfc3339_ms;
 
+use crate::binary::GIVEN;
 use crate::history::History;
 use crate::nemesis::Done;
-use crate::topology::BINARY;
 
 const HEADER: &str =
     "date,commit,topology,seed,kills,stops,moves,fixes,transitions,pushes,sent_again,violations";
@@ -82,7 +82,7 @@ impl fmt::Display for Tally {
 
 /// What was tested, `+` for changes that were not committed; a binary that was given says nothing of its origin.
 fn commit() -> String {
-    if std::env::var_os(BINARY).is_some() {
+    if std::env::var_os(GIVEN).is_some() {
         return "given".to_owned();
     }
     let said = Command::new("git").args(["describe", "--always", "--exclude=*", "--dirty=+"]).output();

@@ -1,8 +1,7 @@
 //! Which processes there are, and what they share.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -13,14 +12,12 @@ use geopush_sandbox::Sandbox;
 use geopush_service::clock::{Clock as _, SystemClock};
 use serde_json::Value;
 
+use crate::binary::binary;
 use crate::http::{Place, until};
 use crate::nemesis::Part;
 use crate::process::Process;
 
 const PARTITIONS: u32 = 8;
-/// The binary to test, where it is not the one of this build.
-pub const BINARY: &str = "FAULTS_BINARY";
-
 /// The shapes that a system is tested in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -135,7 +132,7 @@ impl Topology {
             .members()
             .into_iter()
             .map(|(name, part, own)| {
-                let process = Process::new(name, &binary, [shared.clone(), own].concat(), dir);
+                let process = Process::new(name, binary, [shared.clone(), own].concat(), dir);
                 Member { process, part }
             })
             .collect();
@@ -216,22 +213,4 @@ fn output(mut command: Command) -> Vec<u8> {
     let out = command.output().expect("the binary runs");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     out.stdout
-}
-
-/// The binary of this build, brought up to date first: cargo does not do it for a package that only runs it.
-fn binary() -> PathBuf {
-    if let Some(given) = std::env::var_os(BINARY) {
-        return given.into();
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built =
-        Command::new(cargo).current_dir(&root).args(["build", "--locked", "--bin", "geopush"]).status();
-    assert!(built.is_ok_and(|status| status.success()), "cargo build --bin geopush works");
-    // This test's own binary is in target/PROFILE/deps.
-    let here = std::env::current_exe().expect("a path");
-    let target = here.ancestors().nth(3).expect("a target directory");
-    let binary = target.join("debug").join("geopush");
-    assert!(fs::exists(&binary).unwrap_or(false), "{} is there", binary.display());
-    binary
 }

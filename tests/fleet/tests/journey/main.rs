@@ -1,6 +1,7 @@
 //! The roles apart, on real servers: started in any order, waiting for what they need, sharing the work, and living on
 //! through their servers' outages. (What a kill of their own does to them is in `faults`.)
 
+#[path = "../faults/binary.rs"]
 mod binary;
 mod fleet;
 #[path = "../faults/http.rs"]

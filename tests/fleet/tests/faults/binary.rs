@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-/// The binary to test, where it is not the one of this build.
-const GIVEN: &str = "JOURNEY_BINARY";
+/// Names the binary to test, where it is not the one of this build.
+pub const GIVEN: &str = "FLEET_BINARY";
 
 pub fn binary() -> &'static Path {
     static BINARY: LazyLock<PathBuf> =
