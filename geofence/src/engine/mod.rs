@@ -8,7 +8,7 @@ mod step;
 mod zones;
 
 pub use device::Device;
-pub use index::{TenantZones, ZoneIndex};
+pub use index::{Around, Stamp, TenantZones, TileId, ZoneIndex};
 pub use reference::Reference;
 pub use rules::Rules;
 pub use step::FixOutcome;
