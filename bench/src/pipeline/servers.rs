@@ -25,7 +25,7 @@ impl Servers {
             return Ok(brokers.clone());
         }
         eprintln!("starting Kafka; the first time its jars are downloaded");
-        let kafka = tokio::task::spawn_blocking(|| Kafka::start(1)).await??;
+        let kafka = tokio::task::spawn_blocking(Kafka::start_to_measure).await??;
         let brokers = kafka.brokers();
         self.started.0 = Some(kafka);
         Ok(self.kafka.insert(brokers).clone())
@@ -40,7 +40,7 @@ impl Servers {
             return Ok(node.clone());
         }
         eprintln!("starting Cassandra, which takes a while; the first time its jars are downloaded");
-        let cassandra = tokio::task::spawn_blocking(Cassandra::start).await??;
+        let cassandra = tokio::task::spawn_blocking(Cassandra::start_to_measure).await??;
         let node = cassandra.address();
         self.started.1 = Some(cassandra);
         Ok(self.cql.insert(node).clone())

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::jars::{Jars, Product};
+use crate::java::Purpose;
 use crate::ports::Port;
 use crate::secured::{Secured, write_certificates};
 use crate::server::{Order, RunDir, Server};
@@ -58,26 +59,32 @@ pub struct Cassandra {
     /// For other nodes, of which there are none.
     _storage: Port,
     jars: Jars,
+    purpose: Purpose,
     secured: Option<Secured>,
 }
 
 impl Cassandra {
     /// A node that lets anybody in.
     pub fn start() -> Result<Self, FleetError> {
-        Self::with(false)
+        Self::with(Purpose::Test, false)
+    }
+
+    /// A node to be measured: it runs faster, and its commit log is synced now and then, as is Cassandra's default.
+    pub fn start_to_measure() -> Result<Self, FleetError> {
+        Self::with(Purpose::Measure, false)
     }
 
     /// A node whose clients must use TLS and log in.
     pub fn start_secured() -> Result<Self, FleetError> {
-        Self::with(true)
+        Self::with(Purpose::Test, true)
     }
 
-    fn with(is_secured: bool) -> Result<Self, FleetError> {
+    fn with(purpose: Purpose, is_secured: bool) -> Result<Self, FleetError> {
         java::check(Product::Cassandra)?;
         let jars = Jars::of(Product::Cassandra)?;
         let dir = RunDir::new()?;
         let (clients, storage) = (Port::take()?, Port::take()?);
-        let mut text = settings(dir.path(), &clients, &storage);
+        let mut text = settings(dir.path(), &clients, &storage, purpose);
         let secured = if is_secured {
             let (ca, key) = write_certificates(&dir)?;
             text.push_str(&demand_tls_and_passwords(&key));
@@ -88,8 +95,9 @@ impl Cassandra {
         };
         dir.write("cassandra.yaml", &text)?;
         dir.write("logback.xml", include_str!("../servers/logback.xml"))?;
-        let server = launch(&jars, &dir)?;
-        let node = Self { server: Mutex::new(server), dir, clients, _storage: storage, jars, secured };
+        let server = launch(&jars, &dir, purpose)?;
+        let node =
+            Self { server: Mutex::new(server), dir, clients, _storage: storage, jars, purpose, secured };
         node.wait()?;
         Ok(node)
     }
@@ -124,7 +132,7 @@ impl Cassandra {
         self.kill()?;
         {
             let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-            let again = launch(&self.jars, &self.dir)?;
+            let again = launch(&self.jars, &self.dir, self.purpose)?;
             std::mem::replace(&mut *server, again).leave_files();
         }
         self.wait()
@@ -147,8 +155,8 @@ impl Cassandra {
     }
 }
 
-fn launch(jars: &Jars, dir: &RunDir) -> Result<Server, FleetError> {
-    let mut command: Command = java::with(jars);
+fn launch(jars: &Jars, dir: &RunDir, purpose: Purpose) -> Result<Server, FleetError> {
+    let mut command: Command = java::with(jars, purpose);
     command.args(["-Xms256m", "-Xmx1g"]);
     for package in EXPORTS {
         command.args(["--add-exports", &format!("{package}=ALL-UNNAMED")]);
@@ -169,8 +177,12 @@ fn launch(jars: &Jars, dir: &RunDir) -> Result<Server, FleetError> {
     Server::start("Cassandra".to_owned(), dir, &command)
 }
 
-/// `cassandra.yaml`. An acknowledged write is in the commit log's file.
-fn settings(dir: &Path, clients: &Port, storage: &Port) -> String {
+/// `cassandra.yaml`. In a test an acknowledged write is in the commit log's file, so that it survives a kill.
+fn settings(dir: &Path, clients: &Port, storage: &Port, purpose: Purpose) -> String {
+    let sync = match purpose {
+        Purpose::Test => "commitlog_sync: batch",
+        Purpose::Measure => "commitlog_sync: periodic\ncommitlog_sync_period: 10s",
+    };
     format!(
         "cluster_name: fleet\n\
          num_tokens: 1\n\
@@ -182,7 +194,7 @@ fn settings(dir: &Path, clients: &Port, storage: &Port) -> String {
          rpc_address: 127.0.0.1\n\
          start_native_transport: true\n\
          native_transport_port: {}\n\
-         commitlog_sync: batch\n\
+         {sync}\n\
          auto_snapshot: false\n\
          data_file_directories: ['{dir}/data/data']\n\
          commitlog_directory: '{dir}/data/commitlog'\n\

@@ -16,11 +16,23 @@ fn program() -> PathBuf {
     }
 }
 
+/// What a server is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be right for some minutes on few cores: quick to compile matters more than fast when compiled.
+    Test,
+    /// To be measured, as it would run in production.
+    Measure,
+}
+
 /// A command that runs one of the classes of `jars`, still without the class: options come first.
-pub(crate) fn with(jars: &Jars) -> Command {
+pub(crate) fn with(jars: &Jars, purpose: Purpose) -> Command {
     let mut command = Command::new(program());
-    // A server of a test lives for minutes on few cores: quick to compile matters more than fast when compiled.
-    command.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]).arg("-cp").arg(jars.class_path());
+    command.arg("-XX:+UseSerialGC");
+    if purpose == Purpose::Test {
+        command.arg("-XX:TieredStopAtLevel=1");
+    }
+    command.arg("-cp").arg(jars.class_path());
     command
 }
 

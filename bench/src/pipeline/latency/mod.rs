@@ -28,8 +28,12 @@ const QUIET: Duration = Duration::from_millis(1_500);
 const LONGEST: Duration = Duration::from_secs(60);
 /// How often it is looked whether pushes came.
 const LOOK: Duration = Duration::from_millis(10);
+/// A first load, so that no other meets connections that are not open yet and code that is not compiled yet.
+const WARM_UP: Duration = Duration::from_secs(12);
+/// Its share of the rate at which the search begins.
+const WARM_UP_SHARE: f64 = 0.25;
 /// The beginning of the measured load, which is not measured.
-const WARMUP: Duration = Duration::from_secs(2);
+const LEAD_IN: Duration = Duration::from_secs(2);
 /// The share of the saturating load at which latencies are measured.
 const SHARE: f64 = 0.5;
 
@@ -105,15 +109,23 @@ struct Made {
 
 impl Bench<'_> {
     async fn measure(&self, report: &mut Report) -> Result<(), BoxError> {
-        let bar = progress::bar("loads", self.plan.steps as u64 + 1)?;
+        let bar = progress::bar("loads", self.plan.steps as u64 + 2)?;
         bar.set_message(format!("{}: setting up", self.promise.name));
         let campaigns = merchant::set_up(self.stand, &self.town, self.plan.phones).await?;
         let observers = Observers::start(&self.stand.log, &self.stand.sandbox);
         let mut made = Vec::new();
+        let warm_up = self.schedule(
+            self.plan.first_rate * WARM_UP_SHARE,
+            Duration::ZERO,
+            WARM_UP.as_secs_f64().min(3.0 * self.plan.step_s),
+            &made,
+        );
+        self.load(warm_up, &observers.counts, &mut made).await?;
+        bar.inc(1);
         let found = self.ramp(&observers.counts, &mut made, &bar, report).await?;
         let rate = found * SHARE;
         bar.set_message(format!("{}: {rate:.0} fixes/s, half of what it can take", self.promise.name));
-        let measured = self.schedule(rate, WARMUP, self.plan.seconds, &made);
+        let measured = self.schedule(rate, LEAD_IN, self.plan.seconds, &made);
         let metrics = telemetry::init(LogFormat::Text, "warn")?;
         let before = metrics.render();
         self.load(measured, &observers.counts, &mut made).await?;
