@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use geopush_log::KafkaOptions;
 use geopush_service::config::{FromConfig, Reader, Secret, flag_name, variable_name};
 
 use super::{Purpose, Role, StoreNeed};
@@ -91,25 +92,6 @@ const OF_BROKERS: [&str; 3] = ["kafka.prefix", "kafka.properties", "kafka.replic
 const OF_NODES: [&str; 6] =
     ["cql.ca", "cql.datacenter", "cql.keyspace", "cql.password", "cql.replication", "cql.username"];
 
-/// Settings of librdkafka that exactly-once rests on, or that stand under keys of their own.
-const OURS: [&str; 15] = [
-    "acks",
-    "auto.offset.reset",
-    "bootstrap.servers",
-    "enable.auto.commit",
-    "enable.auto.offset.store",
-    "enable.idempotence",
-    "enable.partition.eof",
-    "group.id",
-    "group.instance.id",
-    "isolation.level",
-    "metadata.broker.list",
-    "partition.assignment.strategy",
-    "partitioner",
-    "request.required.acks",
-    "transactional.id",
-];
-
 /// A keyspace's name has at most 48 characters, and ours end in `_history`.
 const LONGEST_KEYSPACE: usize = 40;
 /// A topic's name has at most 249 characters.
@@ -177,7 +159,7 @@ fn read_kafka(reader: &mut Reader) -> Option<Kafka> {
         properties: reader.table(
             "kafka.properties",
             "librdkafka's own settings, such as security.protocol, sasl.* and ssl.*",
-            |name| accept(!OURS.contains(&name), || "is chosen by GeoPush; remove it".to_owned()),
+            |name| accept(!KafkaOptions::holds(name), || "is chosen by GeoPush; remove it".to_owned()),
         ),
     };
     brokers.map(|_| kafka)

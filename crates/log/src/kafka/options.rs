@@ -30,6 +30,12 @@ impl KafkaOptions {
     /// The usual number of brokers that keep each record.
     pub const REPLICATION: u16 = 3;
 
+    /// Whether a property is the log's own, and may not be among [`KafkaOptions::properties`]: order, durability,
+    /// exactness or bounds would be lost with another value, or it stands in a field of its own.
+    pub fn holds(property: &str) -> bool {
+        HELD.contains(&property)
+    }
+
     /// Refuses what would make the log wrong, before anything is tried.
     pub(super) fn check(&self) -> Result<(), LogError> {
         if self.partitions == 0 || self.replication == 0 {
@@ -38,7 +44,7 @@ impl KafkaOptions {
             ));
         }
         let held: Vec<_> =
-            self.properties.keys().map(String::as_str).filter(|key| HELD.contains(key)).collect();
+            self.properties.keys().map(String::as_str).filter(|key| Self::holds(key)).collect();
         if held.is_empty() {
             return Ok(());
         }
@@ -49,7 +55,7 @@ impl KafkaOptions {
     }
 }
 
-/// Properties that are the log's own: order, durability, exactness or bounds would be lost with others.
+/// See [`KafkaOptions::holds`].
 const HELD: &[&str] = &[
     "acks",
     "auto.offset.reset",
@@ -67,6 +73,7 @@ const HELD: &[&str] = &[
     "message.max.bytes",
     "metadata.broker.list",
     "partition.assignment.strategy",
+    "partitioner",
     "request.required.acks",
     "transactional.id",
 ];
