@@ -1,7 +1,6 @@
 //! One try at each of a fleet's servers, and whether another is of any use.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use geopush_log::{KafkaLog, KafkaOptions, LogError, SharedLog};
 use geopush_store::{CqlOptions, CqlStore, Store, StoreError};
@@ -40,20 +39,9 @@ pub(super) async fn store(cql: &Cql) -> Result<Store, Failed> {
     Ok(Store::new(Arc::new(CqlStore::connect(options).await.map_err(store_failed)?)))
 }
 
-/// Tables that look wrong are looked at again after this.
-const SETTLED: Duration = Duration::from_secs(3);
-
 /// Whether the tables are as this version needs them.
 pub(super) async fn migrated(store: &Store) -> Result<(), Failed> {
-    let done = match store.is_migrated().await {
-        // While they are made, a look finds tables whose columns it does not find yet.
-        Err(StoreError::Incompatible { .. }) => {
-            tokio::time::sleep(SETTLED).await;
-            store.is_migrated().await
-        }
-        done => done,
-    };
-    if done.map_err(store_failed)? {
+    if store.is_migrated().await.map_err(store_failed)? {
         return Ok(());
     }
     Err(Failed::Again("they are not there or not up to date; run `geopush migrate`".to_owned()))

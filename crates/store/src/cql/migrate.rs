@@ -162,7 +162,10 @@ impl Migration<'_> {
             let tables = rows(self.ask(&tables).await?)?;
             for table in tables.rows::<(String, Option<i32>)>().map_err(|error| unreadable(&error))? {
                 let (table, ttl_s) = table.map_err(|error| unreadable(&error))?;
-                found.entry((keyspace, table)).or_default().ttl_s = ttl_s.unwrap_or(0);
+                // One that was made since its columns were asked for is not there yet.
+                if let Some(found) = found.get_mut(&(keyspace, table)) {
+                    found.ttl_s = ttl_s.unwrap_or(0);
+                }
             }
         }
         Ok(found)
