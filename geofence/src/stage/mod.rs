@@ -9,6 +9,7 @@ mod restore;
 mod serve;
 mod state;
 mod work;
+mod zone_changes;
 mod zone_feed;
 
 pub use config::GeofenceConfig;

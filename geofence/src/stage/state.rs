@@ -121,10 +121,14 @@ impl SliceState {
     }
 
     /// The devices that are in a zone.
-    pub(super) fn members_of(&self, zone: ZoneId) -> Vec<DeviceKey> {
-        let mut keys: Vec<_> = self.members.get(&zone).into_iter().flatten().cloned().collect();
-        keys.sort_unstable();
-        keys
+    pub(super) fn members_of(&self, zone: ZoneId) -> BTreeSet<DeviceKey> {
+        self.members.get(&zone).into_iter().flatten().cloned().collect()
+    }
+
+    /// The zones that a device is in.
+    pub(super) fn zones_of(&self, key: &DeviceKey) -> Vec<ZoneId> {
+        let tracked = self.buckets[bucket_of(key)].devices.get(key);
+        tracked.into_iter().flat_map(|tracked| &tracked.device.memberships).map(|stay| stay.zone).collect()
     }
 
     /// The zones that any device is in, each with one of them.

@@ -1,11 +1,12 @@
 //! The work on one slice while it is owned.
 
 use std::collections::HashMap;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use geopush_log::{Batch, Offset, Received, Record, Slice, StageError, Topic, rejected};
-use geopush_model::{Ping, TenantId, UnixMillis, Wire};
+use geopush_model::{DeviceKey, Ping, TenantId, UnixMillis, Wire, ZoneId};
 use tokio::time::MissedTickBehavior;
 
 use super::effects::Effects;
@@ -14,6 +15,7 @@ use super::note::Note;
 use super::restore::restore;
 use super::serve::Geofence;
 use super::state::SliceState;
+use super::zone_changes::ZoneChanges;
 use super::zone_feed::News;
 use crate::engine::{TenantZones, ZoneChange};
 
@@ -36,8 +38,7 @@ pub(super) struct Work<'a> {
     gauges: Gauges,
     /// Every ping before this has had its effect on the state.
     position: Offset,
-    /// Every zone change before this has had its effect on the state.
-    zones: Offset,
+    zone_changes: ZoneChanges,
     committed_at: Instant,
     uncommitted_pings: usize,
     flush: FlushClock,
@@ -53,12 +54,12 @@ impl<'a> Work<'a> {
             slice,
             state,
             gauges: Gauges::default(),
-            zones: note.zones,
+            zone_changes: ZoneChanges::from(note.zones),
             committed_at: Instant::now(),
             uncommitted_pings: 0,
             flush: FlushClock::new(stage.config.flush_interval),
         };
-        work.reconcile_zones().await?;
+        work.reconcile_zones();
         Ok(work)
     }
 
@@ -72,13 +73,20 @@ impl<'a> Work<'a> {
         loop {
             let (devices, members) = self.state.size();
             self.gauges.set(devices, members);
+            let judging = !self.zone_changes.is_empty();
             tokio::select! {
+                biased;
+                _ = ticks.tick() => self.tick().await?,
                 batch = self.slice.next() => match batch {
                     Some(batch) => self.take_batch(&batch).await?,
                     None => break,
                 },
-                Ok(()) = zones_changed.changed() => self.catch_up_with_zones().await?,
-                _ = ticks.tick() => self.tick().await?,
+                () = ready(()), if judging => {}
+                Ok(()) = zones_changed.changed() => self.catch_up_with_zones(),
+            }
+            // After each batch: neither waits for all of the other.
+            if judging {
+                self.judge_members().await?;
             }
         }
         if self.uncommitted_pings > 0 {
@@ -90,7 +98,7 @@ impl<'a> Work<'a> {
     async fn take_batch(&mut self, batch: &Batch) -> Result<(), StageError> {
         let begun = Instant::now();
         self.wait_for_zones().await?;
-        self.catch_up_with_zones().await?;
+        self.catch_up_with_zones();
         let mut zones = HashMap::new();
         let mut effects = Effects::default();
         for record in &batch.records {
@@ -141,6 +149,9 @@ impl<'a> Work<'a> {
                 self.commit(std::mem::take(effects), Vec::new()).await?;
             }
         }
+        if !self.zone_changes.is_empty() {
+            self.zone_changes.apply_to(&ping.key(), &mut self.state, effects);
+        }
         let zones = zones.entry(ping.tenant).or_insert_with(|| self.stage.feed.tenant(ping.tenant));
         self.state.take(&ping, record.offset, zones, record.trace, effects);
         Ok(())
@@ -156,44 +167,31 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Applies the zone changes since the last time to the slice's members.
-    async fn catch_up_with_zones(&mut self) -> Result<(), StageError> {
-        match self.stage.feed.since(self.zones) {
-            (News::Changes(changes), next) => self.apply_zone_changes(&changes, next).await,
-            (News::TooMany, _) => self.reconcile_zones().await,
+    /// Takes in the zone changes since the last time.
+    fn catch_up_with_zones(&mut self) {
+        match self.stage.feed.since(self.zone_changes.taken()) {
+            (News::Changes(changes), next) => self.zone_changes.take(changes, next, &self.state),
+            (News::TooMany, _) => self.reconcile_zones(),
         }
     }
 
-    /// Applies every zone's latest version, where it is news, to the slice's members.
-    async fn reconcile_zones(&mut self) -> Result<(), StageError> {
-        let (_, next) = self.stage.feed.since(self.zones);
-        let mut changes = Vec::new();
-        for (zone, member) in self.state.zones_with_members() {
-            match self.stage.feed.latest(zone) {
-                None => changes.push(Arc::new(ZoneChange::vanished(member.tenant, zone))),
-                Some((offset, change)) if offset >= self.zones => changes.push(change),
-                Some(_) => {}
-            }
-        }
-        self.apply_zone_changes(&changes, next).await
+    /// Takes in the latest version of every zone that has members, where it is news.
+    fn reconcile_zones(&mut self) {
+        let from = self.zone_changes.taken();
+        let (_, next) = self.stage.feed.since(from);
+        let news = |(zone, member): (ZoneId, DeviceKey)| match self.stage.feed.latest(zone) {
+            None => Some((from, Arc::new(ZoneChange::vanished(member.tenant, zone)))),
+            Some((offset, change)) => (offset >= from).then_some((offset, change)),
+        };
+        let mut changes: Vec<_> = self.state.zones_with_members().into_iter().filter_map(news).collect();
+        changes.sort_by_key(|(offset, _)| *offset);
+        self.zone_changes.take(changes, next, &self.state);
     }
 
-    async fn apply_zone_changes(
-        &mut self,
-        changes: &[Arc<ZoneChange>],
-        next: Offset,
-    ) -> Result<(), StageError> {
+    /// Judges some of the members that zone changes wait for.
+    async fn judge_members(&mut self) -> Result<(), StageError> {
         let mut effects = Effects::default();
-        for change in changes {
-            for member in self.state.members_of(change.zone) {
-                self.state.change_zone(&member, change, &mut effects);
-                if effects.are_enough() {
-                    // The note still says that these changes are to be applied.
-                    self.commit(std::mem::take(&mut effects), Vec::new()).await?;
-                }
-            }
-        }
-        self.zones = self.zones.max(next);
+        self.zone_changes.apply_some(&mut self.state, &mut effects);
         if effects.is_empty() { Ok(()) } else { self.commit(effects, Vec::new()).await }
     }
 
@@ -233,7 +231,8 @@ impl<'a> Work<'a> {
         let mut outputs = effects.records();
         outputs.extend(self.state.own_records(&effects, self.position));
         outputs.extend(flushed);
-        let note = Note { replay_from: self.state.replay_from(self.position), zones: self.zones };
+        let note =
+            Note { replay_from: self.state.replay_from(self.position), zones: self.zone_changes.applied() };
         self.slice.commit(vec![self.position], note.to_string(), outputs).await?;
         self.committed_at = Instant::now();
         self.uncommitted_pings = 0;

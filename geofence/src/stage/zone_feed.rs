@@ -33,8 +33,8 @@ struct Known {
 
 /// What a slice missed.
 pub(super) enum News {
-    /// These changes, in order.
-    Changes(Vec<Arc<ZoneChange>>),
+    /// These changes with their offsets, in order.
+    Changes(Vec<(Offset, Arc<ZoneChange>)>),
     /// More than is kept: every zone that has members must be looked at.
     TooMany,
 }
@@ -89,7 +89,7 @@ impl ZoneFeed {
             return (News::TooMany, known.next);
         }
         let first = known.recent.partition_point(|(at, _)| *at < offset);
-        let changes = known.recent.range(first..).map(|(_, change)| Arc::clone(change)).collect();
+        let changes = known.recent.range(first..).cloned().collect();
         (News::Changes(changes), known.next)
     }
 
