@@ -119,3 +119,64 @@ impl ZoneChanges {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use geopush_geometry::Position;
+    use geopush_model::{DeviceId, Fix, Membership, TenantId, UnixMillis};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::engine::{Device, Rules};
+
+    const TENANT: TenantId = TenantId(Uuid::from_u128(7));
+
+    fn key(number: usize) -> DeviceKey {
+        DeviceKey { tenant: TENANT, device: DeviceId::new(&format!("d{number}")).unwrap() }
+    }
+
+    /// A slice with so many devices in the zone, which has gone.
+    fn removed_under(members: usize) -> (ZoneChanges, SliceState) {
+        let zone = ZoneId::of_external(TENANT, "stadium");
+        let mut state = SliceState::new(0, Rules::default());
+        for number in 0..members {
+            let fix = Fix::at(Position::new(0.0, 0.0).unwrap(), UnixMillis(0));
+            let stay = Membership {
+                zone,
+                zone_external_id: None,
+                since: UnixMillis(0),
+                dwelled: false,
+                zone_version: 1,
+            };
+            let device = Device::new(key(number), fix, UnixMillis(0));
+            state.put(Device { memberships: vec![stay], ..device }, true);
+        }
+        let mut changes = ZoneChanges::from(5);
+        changes.take([(5, Arc::new(ZoneChange::vanished(TENANT, zone)))], 6, &state);
+        (changes, state)
+    }
+
+    #[test]
+    fn members_are_judged_a_portion_at_a_time_and_the_change_is_applied_after_the_last() {
+        let (mut changes, mut state) = removed_under(2 * ZoneChanges::PORTION + 1);
+        for left in [ZoneChanges::PORTION + 1, 1, 0] {
+            let mut effects = Effects::default();
+            assert_eq!((changes.is_empty(), changes.applied()), (false, 5));
+            changes.apply_some(&mut state, &mut effects);
+            assert!(!effects.is_empty());
+            assert_eq!(state.size().1, left);
+        }
+        assert_eq!((changes.is_empty(), changes.applied()), (true, 6));
+    }
+
+    #[test]
+    fn a_member_that_pings_is_judged_at_once_and_not_again() {
+        let (mut changes, mut state) = removed_under(3);
+        let mut effects = Effects::default();
+        changes.apply_to(&key(2), &mut state, &mut effects);
+        assert_eq!((effects.records().len(), state.size().1), (1, 2));
+        changes.apply_to(&key(2), &mut state, &mut effects);
+        changes.apply_some(&mut state, &mut effects);
+        assert_eq!((effects.records().len(), state.size().1), (3, 0));
+    }
+}
