@@ -69,11 +69,6 @@ impl Extent {
         Self { west, width: width.min(360.0), south, north, reach_m: 0.0 }
     }
 
-    /// Least and greatest latitude, before the reach is added.
-    pub(crate) fn latitudes(&self) -> (f64, f64) {
-        (self.south, self.north)
-    }
-
     /// Surely no more than the geodesic distance in metres from a position to the shape; 0 near and inside it.
     ///
     /// A degree of latitude has a least length; and a position's distance to another meridian is at least its

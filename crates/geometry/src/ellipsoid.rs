@@ -3,11 +3,11 @@
 use crate::position::Position;
 
 /// Equatorial radius, metres.
-const A: f64 = 6_378_137.0;
+pub(crate) const A: f64 = 6_378_137.0;
 /// First eccentricity, squared.
 const E2: f64 = 6.694_379_990_141_316e-3;
 /// Least radius of curvature of the ellipsoid in any direction: along the meridian at the equator, `b²/a`.
-const MIN_CURVATURE_RADIUS_M: f64 = A * (1.0 - E2);
+pub(crate) const MIN_CURVATURE_RADIUS_M: f64 = A * (1.0 - E2);
 /// Mean radius, for distances too long for their curvature to matter.
 const MEAN_RADIUS_M: f64 = 6_371_008.8;
 /// Fewest metres in a degree of latitude.
@@ -62,6 +62,11 @@ fn arc_m(chord_m: f64, radius_m: f64) -> f64 {
     2.0 * radius_m * (chord_m / (2.0 * radius_m)).min(1.0).asin()
 }
 
+/// The greatest angle in degrees between two radii at least this long whose ends are this far apart.
+pub(crate) fn greatest_angle(chord_m: f64, radius_m: f64) -> f64 {
+    2.0 * (chord_m / (2.0 * radius_m)).min(1.0).asin().to_degrees()
+}
+
 /// Distance from the Earth's axis, metres.
 pub(crate) fn axis_distance_m(lat: f64) -> f64 {
     let (sin_lat, cos_lat) = lat.to_radians().sin_cos();
@@ -70,10 +75,16 @@ pub(crate) fn axis_distance_m(lat: f64) -> f64 {
 
 /// Metres per degree (of longitude, of latitude) round a latitude.
 pub(crate) fn metres_per_degree(lat: f64) -> (f64, f64) {
-    let sin_lat = lat.to_radians().sin();
-    let normal = normal_radius(sin_lat);
-    let meridional = normal * (1.0 - E2) / (1.0 - E2 * sin_lat * sin_lat);
+    let (meridional, _, _) = radii_of_curvature(lat.to_radians().sin());
     (axis_distance_m(lat).to_radians(), meridional.to_radians())
+}
+
+/// Radii of curvature along and across the meridian in metres, and the relative change of the first with latitude
+/// over the sine and cosine of that.
+pub(crate) fn radii_of_curvature(sin_lat: f64) -> (f64, f64, f64) {
+    let squeezed = 1.0 - E2 * sin_lat * sin_lat;
+    let normal = normal_radius(sin_lat);
+    (normal * (1.0 - E2) / squeezed, normal, 3.0 * E2 / squeezed)
 }
 
 /// Radius of curvature across the meridian.

@@ -14,14 +14,18 @@
 //! Nothing here does I/O, knows of zones, tenants or time, or depends on another crate of the workspace. Coordinates
 //! are never rounded or reordered.
 
+mod around;
 mod bounds;
+mod circle;
 mod crossing;
 mod ellipsoid;
 mod error;
 mod json;
 mod plane;
+mod polygons;
 mod position;
 mod prepared;
+mod reach;
 mod ring_tree;
 mod shape;
 mod validity;
@@ -30,4 +34,5 @@ pub use bounds::Bounds;
 pub use error::{ShapeError, ShapeErrorCode};
 pub use position::{Position, geodesic_distance_m};
 pub use prepared::Prepared;
+pub use reach::Reach;
 pub use shape::{MAX_POSITIONS, MAX_RADIUS_M, MIN_RADIUS_M, MIN_RING_POSITIONS, Rings, Shape};

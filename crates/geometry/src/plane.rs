@@ -69,3 +69,62 @@ fn unwrap_from(ring: &[Position], mut turns: i32) -> Vec<Point> {
     }
     points
 }
+
+/// A box of the plane, borders included.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlaneBox {
+    /// West and south.
+    pub(crate) min: Point,
+    /// East and north.
+    pub(crate) max: Point,
+}
+
+impl PlaneBox {
+    /// The least that holds some points, of which there is one.
+    pub(crate) fn of(points: &[Point]) -> Self {
+        let start = Self { min: points[0], max: points[0] };
+        points[1..].iter().fold(start, |bounds, point| bounds.union(Self { min: *point, max: *point }))
+    }
+
+    pub(crate) fn union(self, other: Self) -> Self {
+        Self {
+            min: Point { x: self.min.x.min(other.min.x), y: self.min.y.min(other.min.y) },
+            max: Point { x: self.max.x.max(other.max.x), y: self.max.y.max(other.max.y) },
+        }
+    }
+
+    pub(crate) fn turned(self, by: f64) -> Self {
+        Self {
+            min: Point { x: self.min.x + by, y: self.min.y },
+            max: Point { x: self.max.x + by, y: self.max.y },
+        }
+    }
+
+    pub(crate) fn contains(&self, point: Point) -> bool {
+        (self.min.x..=self.max.x).contains(&point.x) && (self.min.y..=self.max.y).contains(&point.y)
+    }
+
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        self.min.x <= other.max.x
+            && other.min.x <= self.max.x
+            && self.min.y <= other.max.y
+            && other.min.y <= self.max.y
+    }
+
+    /// Whether an edge may meet the box: false only where it surely does not, by more than rounding.
+    pub(crate) fn meets_edge(&self, a: Point, b: Point) -> bool {
+        /// More than the rounding of coordinates up to 1,000 and of the differences below, in degrees.
+        const SLACK: f64 = 1e-12;
+        if !self.meets(&Self::of(&[a, b])) {
+            return false;
+        }
+        // All four corners on one side: the middle's distance to the line, against half the box's width across it.
+        let (along_x, along_y) = (b.x - a.x, b.y - a.y);
+        let (to_x, to_y) =
+            (f64::midpoint(self.min.x, self.max.x) - a.x, f64::midpoint(self.min.y, self.max.y) - a.y);
+        let (half_x, half_y) = (0.5 * (self.max.x - self.min.x), 0.5 * (self.max.y - self.min.y));
+        let across = along_x.abs() * (half_y + SLACK) + along_y.abs() * (half_x + SLACK);
+        let aside = (along_x * to_y).abs() + (along_y * to_x).abs();
+        (along_x * to_y - along_y * to_x).abs() <= across + SLACK * aside
+    }
+}

@@ -4,41 +4,12 @@
 //! point only its two ends matter, and a run whose latitudes miss the point's does not matter at all; so only nodes
 //! whose box holds the point are opened.
 
-use crate::plane::{Point, orientation};
+use crate::plane::{PlaneBox, Point, orientation};
 
 /// Edges in a node of the lowest level.
 const LEAF_EDGES: usize = 8;
 /// Nodes under a node of the other levels.
 const FAN_OUT: usize = 4;
-
-/// West, south, east, north.
-#[derive(Clone, Copy, Debug)]
-struct BoundingBox {
-    min: Point,
-    max: Point,
-}
-
-impl BoundingBox {
-    fn of(points: &[Point]) -> Self {
-        let start = Self { min: points[0], max: points[0] };
-        points[1..].iter().fold(start, |bounds, point| bounds.union(Self { min: *point, max: *point }))
-    }
-
-    fn union(self, other: Self) -> Self {
-        Self {
-            min: Point { x: self.min.x.min(other.min.x), y: self.min.y.min(other.min.y) },
-            max: Point { x: self.max.x.max(other.max.x), y: self.max.y.max(other.max.y) },
-        }
-    }
-
-    fn squared_distance(&self, metric: &Metric) -> f64 {
-        let nearest = Point {
-            x: metric.from.x.clamp(self.min.x, self.max.x),
-            y: metric.from.y.clamp(self.min.y, self.max.y),
-        };
-        metric.squared_distance(nearest)
-    }
-}
 
 /// Distances from a point in a plane where a degree has the lengths that it has near there.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +24,15 @@ impl Metric {
         let dx = (to.x - self.from.x) * self.metres_per_degree.0;
         let dy = (to.y - self.from.y) * self.metres_per_degree.1;
         dx * dx + dy * dy
+    }
+
+    fn squared_distance_to_box(&self, PlaneBox { min, max }: &PlaneBox) -> f64 {
+        let Point { x, y } = self.from;
+        self.squared_distance(Point { x: x.clamp(min.x, max.x), y: y.clamp(min.y, max.y) })
+    }
+
+    pub(crate) fn axis_distance_m(&self) -> f64 {
+        self.metres_per_degree.0.to_degrees()
     }
 
     /// The point of an edge that is nearest.
@@ -94,7 +74,7 @@ pub(crate) struct RingTree {
     /// The ring, first point repeated as the last.
     points: Vec<Point>,
     /// Boxes of all nodes, level after level from the leaves up; the last is the root.
-    boxes: Vec<BoundingBox>,
+    boxes: Vec<PlaneBox>,
     /// Where each level starts in `boxes`.
     levels: Vec<usize>,
 }
@@ -103,17 +83,17 @@ impl RingTree {
     /// Of a closed ring of at least two points.
     pub(crate) fn new(points: Vec<Point>) -> Self {
         let leaves = (points.len() - 1).div_ceil(LEAF_EDGES);
-        let mut boxes: Vec<BoundingBox> = (0..leaves)
+        let mut boxes: Vec<PlaneBox> = (0..leaves)
             .map(|leaf| {
                 let first = leaf * LEAF_EDGES;
-                BoundingBox::of(&points[first..=(first + LEAF_EDGES).min(points.len() - 1)])
+                PlaneBox::of(&points[first..=(first + LEAF_EDGES).min(points.len() - 1)])
             })
             .collect();
         let mut levels = vec![0];
         let mut start = 0;
         while boxes.len() - start > 1 {
             let level = boxes.len();
-            let joined: Vec<BoundingBox> = boxes[start..]
+            let joined: Vec<PlaneBox> = boxes[start..]
                 .chunks(FAN_OUT)
                 .map(|nodes| nodes[1..].iter().fold(nodes[0], |joined, node| joined.union(*node)))
                 .collect();
@@ -145,14 +125,30 @@ impl RingTree {
     /// Improves `nearest` where an edge is nearer.
     pub(crate) fn find_nearest(&self, metric: &Metric, nearest: &mut Nearest) {
         let root = &self.boxes[self.boxes.len() - 1];
-        if root.squared_distance(metric) < nearest.squared_distance {
+        if metric.squared_distance_to_box(root) < nearest.squared_distance {
             self.search(self.levels.len() - 1, 0, metric, nearest);
         }
     }
 
+    /// Whether an edge may meet a box.
+    pub(crate) fn meets(&self, area: &PlaneBox) -> bool {
+        self.node_meets(self.levels.len() - 1, 0, area)
+    }
+
+    fn node_meets(&self, level: usize, node: usize, area: &PlaneBox) -> bool {
+        if !self.boxes[self.levels[level] + node].meets(area) {
+            return false;
+        }
+        if level == 0 {
+            let (first, last) = self.ends(level, node);
+            return self.points[first..=last].windows(2).any(|ends| area.meets_edge(ends[0], ends[1]));
+        }
+        self.children(level, node).any(|child| self.node_meets(level - 1, child, area))
+    }
+
     /// Counts crossings of the ray to the east, modulo two; true when the point is on the node's edges.
     fn count_crossings(&self, level: usize, node: usize, point: Point, odd: &mut bool) -> bool {
-        let BoundingBox { min, max } = self.boxes[self.levels[level] + node];
+        let PlaneBox { min, max } = self.boxes[self.levels[level] + node];
         if point.y < min.y || point.y > max.y || point.x > max.x {
             return false;
         }
@@ -182,7 +178,7 @@ impl RingTree {
         }
         let mut order = [(f64::INFINITY, 0); FAN_OUT];
         for (slot, child) in order.iter_mut().zip(self.children(level, node)) {
-            *slot = (self.boxes[self.levels[level - 1] + child].squared_distance(metric), child);
+            *slot = (metric.squared_distance_to_box(&self.boxes[self.levels[level - 1] + child]), child);
         }
         order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
         for (squared_distance, child) in order {
