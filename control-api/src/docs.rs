@@ -42,9 +42,10 @@ pub(crate) fn complete(document: &OpenApi) -> Value {
         "key": {"type": "http", "scheme": "bearer", "description": "A secret key of the tenant (`gp_sk_…`)."}
     });
     document["components"]["schemas"]["Problem"] = problem_schema();
-    document["tags"] = ["zones", "devices", "transitions", "deliveries", "apps", "campaigns", "sends"]
-        .map(|name| json!({"name": name}))
-        .into();
+    document["tags"] =
+        ["zones", "devices", "transitions", "deliveries", "apps", "campaigns", "sends", "settings"]
+            .map(|name| json!({"name": name}))
+            .into();
     document["components"]["responses"] = problems();
     let paths = document["paths"].as_object_mut().expect("a document has paths");
     for (path, item) in paths {

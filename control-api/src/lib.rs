@@ -25,6 +25,7 @@ mod presence;
 mod rate;
 mod sends;
 mod serve;
+mod settings;
 mod state;
 mod transitions;
 mod zones;

@@ -1,4 +1,4 @@
-"""Zones, devices, apps, campaigns: what merchants configure."""
+"""Zones, devices, apps, settings, campaigns: what merchants configure."""
 
 import json
 
@@ -47,6 +47,7 @@ def tried(claims, system, keys, other):
     imports(claims, api)
     devices(claims, api, stranger)
     apps(claims, system, api, stranger)
+    settings(claims, api, stranger)
     campaigns(claims, api, stranger, zone)
 
 
@@ -69,7 +70,7 @@ def doors(claims, system, keys, api):
         "/v1/devices", "/v1/devices/{device_id}", "/v1/devices/{device_id}/presence", "/v1/transitions",
         "/v1/devices/{device_id}/transitions", "/v1/apps/{app}", "/v1/campaigns", "/v1/campaigns/{id}",
         "/v1/campaigns/{id}/activate", "/v1/campaigns/{id}/pause", "/v1/sends", "/v1/sends/{id}", "/v1/deliveries",
-        "/v1/devices/{device_id}/deliveries",
+        "/v1/devices/{device_id}/deliveries", "/v1/settings",
     ):
         claims.that(f"OpenAPI knows {path}", path in document["paths"])
     claims.status("GET /docs", system.api(None).call("GET", "/docs"), 200)
@@ -238,6 +239,23 @@ def apps(claims, system, api, stranger):
         claims.that("secrets never come back", json.dumps(secret)[1:60] not in answer.text and "PRIVATE KEY" not in answer.text)
     claims.status("another tenant's app", stranger.call("GET", "/v1/apps/shop"), 404)
     claims.status("an app without providers' members", api.call("PUT", "/v1/apps/bad", {"fcm": {}}), 422)
+
+
+def settings(claims, api, stranger):
+    path = "/v1/settings"
+    first = claims.status("GET the settings", api.call("GET", path), 200)
+    claims.members("settings", first.json(), "name", "detect_crossings", "version", "created_at", "updated_at")
+    claims.times("settings", first.json(), "created_at", "updated_at")
+    claims.that("crossings are not detected unless asked for", first.json()["detect_crossings"] is False, first.text)
+    etag = {"if-match": first.headers.get("etag")}
+    on = claims.status("PUT the settings", api.call("PUT", path, {"detect_crossings": True}, headers=etag), 200).json()
+    claims.that("settings say what they were given", on["detect_crossings"] and on["name"] == first.json()["name"], on)
+    claims.status("PUT with the old ETag", api.call("PUT", path, {"detect_crossings": False}, headers=etag), 412)
+    claims.that("settings are read as they were answered", api.call("GET", path).json() == on, on)
+    claims.that("another tenant keeps its own", stranger.call("GET", path).json()["detect_crossings"] is False)
+    claims.refused_at("settings without detect_crossings", api.call("PUT", path, {}), "/detect_crossings")
+    claims.refused_at("a member that is none", api.call("PUT", path, {"detect_crossings": True, "x": 1}), "/x")
+    claims.status("settings back to what they were", api.call("PUT", path, {"detect_crossings": False}), 200)
 
 
 def campaigns(claims, api, stranger, zone):

@@ -13,4 +13,5 @@ mod import;
 mod openapi;
 mod sends;
 mod serve;
+mod settings;
 mod zones;

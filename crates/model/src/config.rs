@@ -1,4 +1,4 @@
-//! What every role must know of tenants: their keys and apps.
+//! What every role must know of tenants: their settings, keys and apps.
 
 use bytes::Bytes;
 
@@ -19,10 +19,13 @@ pub struct Config {
 /// An item.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ConfigItem {
-    /// The tenant itself.
+    /// The tenant itself: its settings.
     Tenant {
         /// For people.
         name: String,
+        /// Whether a zone that a device passes between two fixes gives an enter and an exit. Not so unless it is
+        /// asked for, and in records from before there was a choice.
+        detect_crossings: bool,
     },
     /// A key to the APIs.
     Key(ApiKey),
@@ -102,8 +105,11 @@ impl From<&Config> for v1::Config {
             tenant: wire::bytes_of(config.tenant.0),
             version: config.version,
             what: Some(match &config.item {
-                ConfigItem::Tenant { name } => {
-                    v1::config::What::Settings(v1::TenantSettings { name: name.clone() })
+                ConfigItem::Tenant { name, detect_crossings } => {
+                    v1::config::What::Settings(v1::TenantSettings {
+                        name: name.clone(),
+                        detect_crossings: *detect_crossings,
+                    })
                 }
                 ConfigItem::Key(key) => v1::config::What::Key(v1::ApiKey {
                     hash: Bytes::copy_from_slice(&key.hash.0),
@@ -130,7 +136,9 @@ impl TryFrom<v1::Config> for Config {
 
     fn try_from(config: v1::Config) -> Result<Self, WireError> {
         let item = match wire::present(config.what, "what")? {
-            v1::config::What::Settings(settings) => ConfigItem::Tenant { name: settings.name },
+            v1::config::What::Settings(settings) => {
+                ConfigItem::Tenant { name: settings.name, detect_crossings: settings.detect_crossings }
+            }
             v1::config::What::Key(key) => ConfigItem::Key(ApiKey {
                 hash: KeyHash(key.hash.as_ref().try_into().map_err(|_| WireError::Member("key.hash"))?),
                 kind: if key.secret { KeyKind::Secret } else { KeyKind::Publishable },

@@ -143,7 +143,8 @@ fn what_merchants_configure_comes_back() {
         });
     }
     let items = [
-        ConfigItem::Tenant { name: "T".into() },
+        ConfigItem::Tenant { name: "T".into(), detect_crossings: false },
+        ConfigItem::Tenant { name: "T".into(), detect_crossings: true },
         ConfigItem::Key(ApiKey { hash: KeyHash([7; 32]), kind: KeyKind::Publishable, revoked: true }),
         ConfigItem::App(App {
             name: "shop".into(),
@@ -157,6 +158,15 @@ fn what_merchants_configure_comes_back() {
     for item in items {
         comes_back(&Config { tenant: TENANT, version: 2, item });
     }
+}
+
+#[test]
+fn a_tenant_from_before_there_was_a_choice_detects_no_crossings() {
+    let mut bytes = vec![0x0a, 16];
+    bytes.extend(TENANT.0.as_bytes());
+    bytes.extend([0x10, 2, 0x1a, 3, 0x0a, 1, b'T']); // version 1, settings of a name alone
+    let item = ConfigItem::Tenant { name: "T".into(), detect_crossings: false };
+    assert_eq!(Config::decode(&bytes), Ok(Config { tenant: TENANT, version: 1, item }));
 }
 
 fn message() -> Message {

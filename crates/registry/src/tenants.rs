@@ -32,8 +32,14 @@ pub async fn create_tenant(
 ) -> Result<NewTenant, ChangeError> {
     let tenant = TenantId(Uuid::new_v4());
     let at = Timestamp(now.0);
-    let row =
-        TenantRow { tenant: tenant.0, name: name.to_owned(), created_at: at, updated_at: at, version: 1 };
+    let row = TenantRow {
+        tenant: tenant.0,
+        name: name.to_owned(),
+        detect_crossings: Some(false),
+        created_at: at,
+        updated_at: at,
+        version: 1,
+    };
     publisher.create(row).await?;
     let [secret, publishable] = [KeyKind::Secret, KeyKind::Publishable].map(NewKey::draw);
     for key in [&secret, &publishable] {
@@ -93,7 +99,8 @@ impl Published for TenantRow {
     }
 
     fn record(&self) -> Result<Record, StoreError> {
-        let item = ConfigItem::Tenant { name: self.name.clone() };
+        let detect_crossings = self.detect_crossings.unwrap_or_default();
+        let item = ConfigItem::Tenant { name: self.name.clone(), detect_crossings };
         Ok(record_of(&Config { tenant: TenantId(self.tenant), version: self.version, item }))
     }
 

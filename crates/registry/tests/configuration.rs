@@ -7,12 +7,14 @@ use std::time::Duration;
 use geopush_embedded::Database;
 use geopush_geometry::Shape;
 use geopush_log::{Cursor, EmbeddedLog, Received, SharedLog, Topic, Until};
-use geopush_model::{DeviceId, Ping, PingKind, TenantId, UnixMillis, Wire as _, Zone, ZoneId};
+use geopush_model::{
+    Config, ConfigItem, DeviceId, Ping, PingKind, TenantId, UnixMillis, Wire as _, Zone, ZoneId,
+};
 use geopush_registry::{
     AppCredentials, Change, ChangeError, DeviceError, Devices, Directory, KnownDevices, NewKey, Platform,
     Publisher, Sealer, app_row, create_tenant, zone_row,
 };
-use geopush_store::tables::{IntentRow, ZoneRow};
+use geopush_store::tables::{IntentRow, TenantRow, ZoneRow};
 use geopush_store::{EmbeddedStore, Store, Timestamp};
 use uuid::Uuid;
 
@@ -168,6 +170,28 @@ async fn many_changes_are_each_for_themselves() {
     }
     assert_eq!(records(&house.log, Topic::Zones).await.len(), 299);
     assert_eq!(intents(&house.store).await, 0);
+}
+
+#[tokio::test]
+async fn a_tenants_settings_reach_its_row_and_its_record() {
+    let house = house().await;
+    let tenant = create_tenant(&house.publisher, "Shop", NOW).await.unwrap().tenant;
+    let published = async || {
+        let records = records(&house.log, Topic::Config).await;
+        let of_the_tenant = records.iter().find(|record| record.key == tenant.to_string()).unwrap();
+        Config::decode(of_the_tenant.value.as_ref().unwrap()).unwrap()
+    };
+    let settings = |detect_crossings| ConfigItem::Tenant { name: "Shop".into(), detect_crossings };
+    assert_eq!(published().await, Config { tenant, version: 1, item: settings(false) });
+
+    let row: TenantRow = house.store.get(&(tenant.0,), &()).await.unwrap().unwrap();
+    // The middle one is as a row from before there was a choice reads.
+    for (version, setting) in [(2, Some(true)), (3, None), (4, Some(true))] {
+        let next = TenantRow { detect_crossings: setting, version, ..row.clone() };
+        house.publisher.replace(next, version - 1).await.unwrap();
+        let wanted = Config { tenant, version, item: settings(setting == Some(true)) };
+        assert_eq!(published().await, wanted);
+    }
 }
 
 #[tokio::test]

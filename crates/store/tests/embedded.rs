@@ -14,6 +14,7 @@ fn tenant() -> tables::TenantRow {
     tables::TenantRow {
         tenant: Uuid::from_u128(5),
         name: "Acme".to_owned(),
+        detect_crossings: None,
         created_at: at,
         updated_at: at,
         version: 1,

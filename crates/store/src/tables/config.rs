@@ -7,10 +7,17 @@ use uuid::Uuid;
 use crate::{Timestamp, table};
 
 table! {
-    /// A tenant.
+    /// A tenant and its settings.
     pub struct TenantRow: "tenants" in Config, conditional, ascending {
         partition { tenant: Uuid }
-        values { name: String, created_at: Timestamp, updated_at: Timestamp, version: i64 }
+        values {
+            name: String,
+            /// Whether a zone passed between two fixes gives an enter and an exit; absent: not so.
+            detect_crossings: Option<bool>,
+            created_at: Timestamp,
+            updated_at: Timestamp,
+            version: i64,
+        }
     }
 }
 

@@ -108,6 +108,7 @@ async fn a_row_is_readable_as_what_it_is() {
     let row = tables::TenantRow {
         tenant,
         name: "Käse & Söhne".to_owned(),
+        detect_crossings: None,
         created_at: at,
         updated_at: at,
         version: 1,
