@@ -5,6 +5,7 @@ mod fixtures;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fixtures::random_shapes::{shape, spot};
 use fixtures::random_world::RandomWorld;
 use fixtures::*;
 use geopush_geofence::engine::{PreparedZone, Reference, Rules, TenantZones};
@@ -12,31 +13,51 @@ use geopush_model::{ExitReason, TransitionKind, Zone};
 use proptest::prelude::*;
 use rand::RngExt;
 
-/// Cases times steps: together more than 100,000 fixes.
-const CASES: u32 = 60;
+/// How many fixes to compare: `GEOFENCE_FIXES=10000000` makes a long run of it.
+const FIXES: usize = 300_000;
+/// Of a case.
 const STEPS: usize = 1_500;
+/// A step has about so many fixes.
+const FIXES_A_STEP: usize = 4;
+
+fn number_in(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
+}
 
 fn config() -> ProptestConfig {
+    let fixes = number_in("GEOFENCE_FIXES").map_or(FIXES, |fixes| fixes as usize);
+    let cases = fixes.div_ceil(STEPS * FIXES_A_STEP) as u32;
     // A failing seed is printed; to keep it, write a test of the rule that it broke.
-    ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+fn compare(seed: u64) -> Result<(), TestCaseError> {
+    let mut world = RandomWorld::new(seed);
+    let (mut engine, mut reference) = (Engine::default(), Reference::new(TENANT, Rules::default()));
+    for (zone, _) in world.zones.clone() {
+        engine.zone_changed(zone.clone());
+        reference.zone_changed(zone);
+    }
+    for step in 0..STEPS {
+        let [is, must] = world.step([&mut engine, &mut reference]);
+        prop_assert_eq!(&is, &must, "GEOFENCE_SEED={} at step {} in {:?}", seed, step, world.place);
+    }
+    Ok(())
 }
 
 proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn the_engine_says_what_the_reference_says(seed: u64) {
-        let mut world = RandomWorld::new(seed);
-        let (mut engine, mut reference) = (Engine::default(), Reference::new(TENANT, Rules::default()));
-        for zone in world.zones.clone() {
-            engine.zone_changed(zone.clone());
-            reference.zone_changed(zone);
-        }
-        for step in 0..STEPS {
-            let [is, must] = world.step([&mut engine, &mut reference]);
-            prop_assert_eq!(&is, &must, "at step {} in {:?}", step, world.place);
-        }
+    fn the_engine_says_what_the_reference_says(seed in any::<u64>().no_shrink()) {
+        compare(seed)?;
     }
+}
+
+/// `GEOFENCE_SEED=7 cargo test -p geopush-geofence --test against_reference one_seed` looks at a failure again.
+#[test]
+fn one_seed_says_what_the_reference_says() {
+    compare(number_in("GEOFENCE_SEED").unwrap_or(7)).unwrap();
 }
 
 proptest! {
@@ -46,22 +67,21 @@ proptest! {
     fn an_index_that_changed_a_lot_finds_what_one_built_anew_finds(seed: u64) {
         let mut world = RandomWorld::new(seed);
         let mut engine = Engine::default();
-        world.zones.clear();
         // More than are kept beside the base, so that they are built into it on the way, and changed after that.
+        let mut all = BTreeMap::new();
         for change in 1..=1_500 {
-            let (shape, number) = (world.shape(), world.random.random_range(0..700));
+            let shape = shape(&mut world.random, world.place);
+            let number = world.random.random_range(0..700);
             let changed = Zone { version: change, deleted: world.one_in(4), ..zone(number, shape) };
-            world.zones.retain(|known| known.id != changed.id);
-            world.zones.push(changed.clone());
+            all.insert(number, changed.clone());
             engine.zone_changed(changed);
         }
         let zones = engine.index.tenant(TENANT);
-        let live = world.zones.iter().filter_map(PreparedZone::of).map(Arc::new);
+        let live = all.values().filter_map(PreparedZone::of).map(Arc::new);
         let anew = TenantZones::of(live);
         prop_assert_eq!(zones.len(), anew.len());
         for _ in 0..50 {
-            let spot = world.spot();
-            let position = world.place.position(spot);
+            let position = world.place.position(spot(&mut world.random));
             let ids = |zones: &TenantZones| {
                 zones.containing(position).iter().map(|z| (z.id, z.version)).collect::<Vec<_>>()
             };
@@ -73,10 +93,11 @@ proptest! {
 #[test]
 fn the_random_worlds_are_eventful() {
     let mut counts = BTreeMap::new();
+    let (mut fixes, mut hits) = (0, 0);
     for seed in 0..12 {
         let mut world = RandomWorld::new(seed);
         let mut engine = Engine::default();
-        for zone in world.zones.clone() {
+        for (zone, _) in world.zones.clone() {
             engine.zone_changed(zone);
         }
         for _ in 0..STEPS {
@@ -85,6 +106,8 @@ fn the_random_worlds_are_eventful() {
                 *counts.entry((t.kind, t.initial)).or_insert(0) += 1;
             }
         }
+        fixes += world.fixes;
+        hits += engine.counts.safe_box_hits as usize;
     }
     let kinds =
         [ExitReason::Left, ExitReason::ZoneRemoved, ExitReason::ZoneChanged, ExitReason::DeviceRemoved];
@@ -95,4 +118,6 @@ fn the_random_worlds_are_eventful() {
     for kind in kinds.chain(others) {
         assert!(counts.get(&kind).is_some_and(|count| *count >= 10), "{kind:?} in {counts:?}");
     }
+    assert!(fixes > 12 * STEPS * FIXES_A_STEP * 3 / 4, "{fixes}");
+    assert!((fixes / 10..fixes * 8 / 10).contains(&hits), "{hits} of {fixes} in a safe box");
 }

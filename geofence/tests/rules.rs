@@ -290,7 +290,7 @@ fn a_device_in_a_heap_of_zones_fits_into_a_record() {
     let mut events: Vec<_> = heap.map(change).collect();
     events.push(at(10, 0.0));
     assert_eq!(run(&mut engine, &events).len(), Device::MOST_STAYS);
-    let entry = engine.devices.values().next().unwrap().to_entry();
+    let entry = engine.written_down()[0].to_entry();
     let state = DeviceState { devices: vec![entry], as_of: u64::MAX };
     assert!(state.encode().len() < 1_000_000 - 200, "with its key");
 }

@@ -94,10 +94,7 @@ fn a_change_older_than_the_version_that_was_entered_changes_nothing() {
         let newer = edited(&older, 60, |z| (z.deleted, z.shape) = (false, circle(0.0, 100.0)));
         let mut engine = Engine::default();
         assert_eq!(run(&mut engine, &[change(newer), at(70, 0.0)]), ["1 enter z1 @70 v3 initial"]);
-        let mut out = Vec::new();
-        let device = engine.devices.values_mut().next().unwrap();
-        device.on_zone_change(&ZoneChange::to(&older), &mut out);
-        assert_eq!(out, []);
+        assert_eq!(engine.tell_members(&ZoneChange::to(&older)), []);
     }
 }
 
@@ -106,10 +103,7 @@ fn a_change_older_than_the_version_that_was_entered_changes_nothing() {
 fn the_version_that_was_entered_is_no_change() {
     let mut engine = Engine::default();
     run(&mut engine, &[change(shop()), at(70, 0.0), vague(80, 900.0, 500.0)]);
-    let mut out = Vec::new();
-    let device = engine.devices.values_mut().next().unwrap();
-    device.on_zone_change(&ZoneChange::to(&shop()), &mut out);
-    assert_eq!(out, []);
+    assert_eq!(engine.tell_members(&ZoneChange::to(&shop())), []);
 }
 
 /// Compaction's last word on a deleted zone has no version.
@@ -117,9 +111,7 @@ fn the_version_that_was_entered_is_no_change() {
 fn a_zone_that_vanished_is_left_at_the_last_fix() {
     let mut engine = Engine::default();
     run(&mut engine, &[change(shop()), at(70, 0.0)]);
-    let mut out = Vec::new();
-    let device = engine.devices.values_mut().next().unwrap();
-    device.on_zone_change(&ZoneChange::vanished(TENANT, shop().id), &mut out);
+    let out = engine.tell_members(&ZoneChange::vanished(TENANT, shop().id));
     assert_eq!(out.iter().map(line).collect::<Vec<_>>(), ["2 exit z1 @70 v1 zone_removed after 0"]);
 }
 

@@ -1,14 +1,19 @@
 //! The decisions: pure functions of fixes, zones and times.
 
 mod device;
+mod devices;
 mod index;
+mod near;
 mod reference;
 mod rules;
+mod safe_box;
 mod step;
 mod zones;
 
 pub use device::Device;
+pub use devices::{Arrival, Counts, DeviceHash, Devices, Outcomes, Slot};
 pub use index::{Around, Stamp, TenantZones, TileId, ZoneIndex};
+pub use near::ZonesNear;
 pub use reference::Reference;
 pub use rules::Rules;
 pub use step::FixOutcome;

@@ -9,6 +9,13 @@ pub struct Rules {
     pub forget_after_ms: i64,
 }
 
+impl Rules {
+    /// A device that is silent for less than this is neither expired nor forgotten.
+    pub(super) fn shortest_ms(&self) -> i64 {
+        self.expire_after_ms.min(self.forget_after_ms)
+    }
+}
+
 const HOUR_MS: i64 = 3_600_000;
 
 impl Default for Rules {

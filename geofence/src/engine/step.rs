@@ -2,11 +2,14 @@
 //!
 //! Every method appends the transitions that follow, in order, and leaves the device as it is after them.
 
+use std::sync::Arc;
+
 use geopush_model::{
-    DeviceKey, ExitReason, Fix, Membership, Transition, TransitionId, TransitionKind, UnixMillis,
+    DeviceKey, ExitReason, Fix, Membership, Transition, TransitionId, TransitionKind, UnixMillis, ZoneId,
 };
 
-use super::{Device, Rules, TenantZones, ZoneChange};
+use super::near::ZonesNear;
+use super::{Device, PreparedZone, Rules, ZoneChange};
 
 /// What became of a fix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,6 +20,24 @@ pub enum FixOutcome {
     Late,
     /// It is as old as the device's last fix, and had no effect.
     Duplicate,
+}
+
+/// What a fix met, besides its transitions.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Met {
+    /// Whether it was not accurate enough to change anything in some zone near.
+    pub(super) inaccurate: bool,
+    /// How many shapes were asked.
+    pub(super) exact_tests: u64,
+}
+
+/// What is due at a fix, in no order.
+#[derive(Default)]
+struct Due<'a> {
+    /// Which stay ends, by which version of its zone.
+    exits: Vec<(usize, i64)>,
+    enters: Vec<&'a Arc<PreparedZone>>,
+    dwells: Vec<(ZoneId, i64)>,
 }
 
 /// What all transitions of one occasion share.
@@ -37,11 +58,11 @@ impl Device {
         key: DeviceKey,
         fix: &Fix,
         received_at: UnixMillis,
-        zones: &TenantZones,
+        zones: &impl ZonesNear,
         out: &mut Vec<Transition>,
     ) -> Self {
         let mut device = Self::new(key, fix.clone(), received_at);
-        device.enter(zones, Occasion { at: fix.time, initial: true, received_at: Some(received_at) }, out);
+        device.on_first_fix(zones, out);
         device
     }
 
@@ -50,31 +71,46 @@ impl Device {
         &mut self,
         fix: &Fix,
         received_at: UnixMillis,
-        zones: &TenantZones,
+        zones: &impl ZonesNear,
         rules: &Rules,
         out: &mut Vec<Transition>,
     ) -> FixOutcome {
+        self.on_next_fix(fix, received_at, zones, rules, out).0
+    }
+
+    /// It was made of its first fix.
+    pub(super) fn on_first_fix(&mut self, zones: &impl ZonesNear, out: &mut Vec<Transition>) -> Met {
+        let (at, received_at) = (self.last_fix.time, Some(self.last_received));
+        self.meet(zones, Occasion { at, initial: true, received_at }, out)
+    }
+
+    /// A further fix, and what it met.
+    pub(super) fn on_next_fix(
+        &mut self,
+        fix: &Fix,
+        received_at: UnixMillis,
+        zones: &impl ZonesNear,
+        rules: &Rules,
+        out: &mut Vec<Transition>,
+    ) -> (FixOutcome, Met) {
         self.on_silence(received_at, rules, out);
         if self.is_forgotten_at(received_at, rules) {
-            *self = Self::appear(self.key.clone(), fix, received_at, zones, out);
-            return FixOutcome::Applied;
+            *self = Self::new(self.key.clone(), fix.clone(), received_at);
+            return (FixOutcome::Applied, self.on_first_fix(zones, out));
         }
         self.last_received = self.last_received.max(received_at);
         if fix.time == self.last_fix.time {
-            return FixOutcome::Duplicate;
+            return (FixOutcome::Duplicate, Met::default());
         }
         if fix.time < self.last_fix.time {
-            return FixOutcome::Late;
+            return (FixOutcome::Late, Met::default());
         }
         if fix.time.since_ms(self.last_fix.time) > rules.expire_after_ms {
             self.expire(Some(received_at), rules, out);
         }
         self.last_fix = fix.clone();
         let occasion = Occasion { at: fix.time, initial: false, received_at: Some(received_at) };
-        self.leave(zones, occasion, out);
-        self.enter(zones, occasion, out);
-        self.dwell(zones, occasion, out);
-        FixOutcome::Applied
+        (FixOutcome::Applied, self.meet(zones, occasion, out))
     }
 
     /// Nothing else was received up to `now`.
@@ -131,26 +167,79 @@ impl Device {
         }
     }
 
-    fn leave(&mut self, zones: &TenantZones, occasion: Occasion, out: &mut Vec<Transition>) {
-        let mut i = 0;
-        while i < self.memberships.len() {
-            // A zone that is not there any more is left by its change, which is on its way.
-            let zone = zones.get(self.memberships[i].zone);
-            match zone.filter(|z| z.admits(&self.last_fix) && z.is_left_at(self.last_fix.position)) {
-                Some(zone) => {
-                    let stay = self.memberships.remove(i);
-                    self.emit(&stay, TransitionKind::Exit(ExitReason::Left), zone.version, occasion, out);
-                }
-                None => i += 1,
+    /// What the last fix means in the zones near it, and in those that it is in.
+    fn meet(&mut self, zones: &impl ZonesNear, occasion: Occasion, out: &mut Vec<Transition>) -> Met {
+        let mut met = Met::default();
+        let mut due = Due::default();
+        let mut seen = 0;
+        zones.for_each_near(self.last_fix.position, |zone, surely_inside| {
+            seen += usize::from(self.judge(zone, surely_inside, occasion.at, &mut due, &mut met));
+        });
+        if seen < self.memberships.len() {
+            self.judge_elsewhere(zones, occasion.at, &mut due, &mut met);
+        }
+        self.apply(due, occasion, out);
+        met
+    }
+
+    /// Notes what the last fix makes due in one zone, and says whether it is a member there.
+    fn judge<'a>(
+        &self,
+        zone: &'a Arc<PreparedZone>,
+        surely_inside: bool,
+        at: UnixMillis,
+        due: &mut Due<'a>,
+        met: &mut Met,
+    ) -> bool {
+        let stay = self.find(zone.id);
+        if !zone.admits(&self.last_fix) {
+            met.inaccurate = true;
+            return stay.is_ok();
+        }
+        let position = self.last_fix.position;
+        met.exact_tests += u64::from(!surely_inside);
+        match stay {
+            Err(_) if surely_inside || zone.contains(position) => due.enters.push(zone),
+            Err(_) => {}
+            Ok(i) if !surely_inside && zone.is_left_at(position) => due.exits.push((i, zone.version)),
+            Ok(i) if zone.dwell_at(&self.memberships[i]).is_some_and(|due_at| at >= due_at) => {
+                due.dwells.push((zone.id, zone.version));
             }
+            Ok(_) => {}
+        }
+        stay.is_ok()
+    }
+
+    /// Judges the members' zones that are not near: most often they were left for places far away.
+    fn judge_elsewhere(&self, zones: &impl ZonesNear, at: UnixMillis, due: &mut Due<'_>, met: &mut Met) {
+        let mut near = vec![false; self.memberships.len()];
+        zones.for_each_near(self.last_fix.position, |zone, _| {
+            if let Ok(i) = self.find(zone.id) {
+                near[i] = true;
+            }
+        });
+        let elsewhere = self.memberships.iter().zip(near).filter(|(_, near)| !near);
+        // A zone that is not there any more is left by its change, which is on its way.
+        for zone in elsewhere.filter_map(|(stay, _)| zones.zone(stay.zone)) {
+            let mut only_members = Due::default();
+            self.judge(&zone, false, at, &mut only_members, met);
+            due.exits.append(&mut only_members.exits);
+            due.dwells.append(&mut only_members.dwells);
         }
     }
 
-    fn enter(&mut self, zones: &TenantZones, occasion: Occasion, out: &mut Vec<Transition>) {
-        for zone in zones.containing(self.last_fix.position) {
+    /// Exits, then enters, then dwells, each by zone.
+    fn apply(&mut self, mut due: Due<'_>, occasion: Occasion, out: &mut Vec<Transition>) {
+        due.exits.sort_unstable();
+        for (gone, (i, version)) in due.exits.into_iter().enumerate() {
+            let stay = self.memberships.remove(i - gone);
+            self.emit(&stay, TransitionKind::Exit(ExitReason::Left), version, occasion, out);
+        }
+        due.enters.sort_unstable_by_key(|zone| zone.id);
+        for zone in due.enters {
             let Err(place) = self.find(zone.id) else { continue };
-            if !zone.admits(&self.last_fix) || self.memberships.len() >= Self::MOST_STAYS {
-                continue;
+            if self.memberships.len() >= Self::MOST_STAYS {
+                break;
             }
             let stay = Membership {
                 zone: zone.id,
@@ -162,23 +251,12 @@ impl Device {
             self.emit(&stay, TransitionKind::Enter, zone.version, occasion, out);
             self.memberships.insert(place, stay);
         }
-    }
-
-    fn dwell(&mut self, zones: &TenantZones, occasion: Occasion, out: &mut Vec<Transition>) {
-        for i in 0..self.memberships.len() {
-            let stay = &self.memberships[i];
-            // A stay that began with this fix has not lasted yet, however short a dwell is.
-            if stay.dwelled || stay.since >= occasion.at {
-                continue;
-            }
-            let Some(zone) = zones.get(stay.zone).filter(|zone| zone.admits(&self.last_fix)) else {
-                continue;
-            };
-            if zone.dwell_ms.is_some_and(|dwell_ms| occasion.at.since_ms(stay.since) >= dwell_ms) {
-                self.memberships[i].dwelled = true;
-                let stay = self.memberships[i].clone();
-                self.emit(&stay, TransitionKind::Dwell, zone.version, occasion, out);
-            }
+        due.dwells.sort_unstable();
+        for (zone, version) in due.dwells {
+            let Ok(i) = self.find(zone) else { continue };
+            self.memberships[i].dwelled = true;
+            let stay = self.memberships[i].clone();
+            self.emit(&stay, TransitionKind::Dwell, version, occasion, out);
         }
     }
 
@@ -209,5 +287,14 @@ impl Device {
             incarnation: self.incarnation,
             received_at,
         });
+    }
+}
+
+impl PreparedZone {
+    /// When a stay that began then dwells, at the first fix that is not before.
+    pub(super) fn dwell_at(&self, stay: &Membership) -> Option<UnixMillis> {
+        let dwell_ms = self.dwell_ms.filter(|_| !stay.dwelled)?;
+        // A stay that began with a fix has not lasted at that fix, however short a dwell is.
+        Some(stay.since.plus_ms(dwell_ms.max(1)))
     }
 }

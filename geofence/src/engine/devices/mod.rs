@@ -1,0 +1,181 @@
+//! The devices of a slice: all that is kept of them, in as little memory as a ping's speed asks for.
+//!
+//! - A device is found by its [`DeviceHash`], through the [`lookup`], which says its [`Slot`].
+//! - At its slot stands its [`hot`] line, 64 bytes: where it was last and when, and its safe box. Most pings end there.
+//! - Only a device in zones has a part among the [`members`]: the [`Device`] as the state machine knows it.
+//!
+//! A device in no zone takes 92 bytes at most, and neither its name nor more of its last fix than place and time are
+//! kept here: nothing that it will say depends on them.
+
+mod change;
+mod chunked;
+mod hash;
+mod hot;
+mod judge;
+mod lookup;
+mod members;
+mod pair48;
+mod take;
+
+use geopush_model::{DeviceKey, Fix, UnixMillis, ZoneId};
+
+pub use hash::DeviceHash;
+pub use take::{Arrival, Counts, Outcomes};
+
+use self::chunked::Chunked;
+use self::hot::Hot;
+use self::lookup::Lookup;
+use self::members::Members;
+use self::pair48::Pair48;
+use super::safe_box::Safe;
+use super::{Device, Rules};
+
+/// A device's place: its own from when it appears until it is removed, another's after that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(u32);
+
+impl Slot {
+    /// As a place in a list of things by slot.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The devices of a slice.
+#[derive(Debug)]
+pub struct Devices {
+    rules: Rules,
+    lookup: Lookup,
+    lines: Chunked<Hot>,
+    /// By slot: the incarnation and the number of transitions, which only transitions need.
+    histories: Chunked<Pair48>,
+    free: Vec<Slot>,
+    members: Members,
+}
+
+impl Devices {
+    /// No devices.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            lookup: Lookup::new(),
+            lines: Chunked::new(),
+            histories: Chunked::new(),
+            free: Vec::new(),
+            members: Members::new(),
+        }
+    }
+
+    /// Puts a device back that was written down and is not here, and says its slot.
+    pub fn put(&mut self, device: Device) -> Slot {
+        let slot = self.add(DeviceHash::of(device.key.tenant, &device.key.device));
+        device.memberships.iter().for_each(|stay| self.members.enter(slot, stay.zone));
+        self.change(slot, device.key.clone(), &mut Vec::new(), |unknown, _, _| {
+            *unknown = device;
+            Safe::NOWHERE
+        });
+        slot
+    }
+
+    /// A device's slot.
+    #[must_use]
+    pub fn find(&self, hash: DeviceHash) -> Option<Slot> {
+        self.lookup.find(hash, |place| self.lines[place].is_of(hash)).map(Slot)
+    }
+
+    /// A device as [`Devices::put`] takes it. Of a device in no zone, the last fix has place and time alone.
+    #[must_use]
+    pub fn view(&self, slot: Slot, key: &DeviceKey) -> Device {
+        let line = &self.lines[slot.0];
+        match line.member() {
+            Some(place) => Device { last_received: line.received_at(), ..self.members.device(place).clone() },
+            None => view_outside(line, self.histories[slot.0], key.clone()),
+        }
+    }
+
+    /// The key of a device that is in zones.
+    #[must_use]
+    pub fn member_key(&self, slot: Slot) -> Option<&DeviceKey> {
+        self.lines[slot.0].member().map(|place| &self.members.device(place).key)
+    }
+
+    /// The devices that are in a zone.
+    #[must_use]
+    pub fn members_of(&self, zone: ZoneId) -> Vec<Slot> {
+        self.members.of(zone)
+    }
+
+    /// The zones that any device is in, each with one of them.
+    pub fn zones_with_members(&self) -> impl Iterator<Item = (ZoneId, Slot)> {
+        self.members.zones()
+    }
+
+    /// The devices of a bucket.
+    pub fn bucket(&self, number: u8) -> impl Iterator<Item = Slot> {
+        self.lookup.bucket(number).map(Slot)
+    }
+
+    /// How many devices there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lookup.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many stays they have in zones.
+    #[must_use]
+    pub fn stays(&self) -> usize {
+        self.members.stays()
+    }
+
+    /// Whether a device is in no zone and has been silent for so long that its next fix is a first one.
+    #[must_use]
+    pub fn is_forgotten_at(&self, slot: Slot, now: UnixMillis) -> bool {
+        let line = &self.lines[slot.0];
+        line.member().is_none() && now.since_ms(line.received_at()) >= self.rules.forget_after_ms
+    }
+
+    /// The memory of the devices but for the members' parts, in bytes.
+    #[must_use]
+    pub fn bytes_outside_zones(&self) -> usize {
+        let free = self.free.capacity() * size_of::<Slot>();
+        self.lookup.bytes() + self.lines.bytes() + self.histories.bytes() + free
+    }
+
+    /// Makes a slot for a device that is not here.
+    fn add(&mut self, hash: DeviceHash) -> Slot {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.histories.push(Pair48::default());
+                Slot(self.lines.push(Hot::new(hash)))
+            }
+        };
+        self.lines[slot.0] = Hot::new(hash);
+        self.lookup.add(hash, slot.0);
+        slot
+    }
+}
+
+/// A device in no zone: all of it that matters is in its line and its history.
+fn view_outside(line: &Hot, history: Pair48, key: DeviceKey) -> Device {
+    Device {
+        key,
+        incarnation: UnixMillis(history.first()),
+        seq: history.second() as u64,
+        last_fix: Fix::at(line.position, line.fixed_at()),
+        last_received: line.received_at(),
+        memberships: Vec::new(),
+    }
+}
+
+fn history_of(device: &Device) -> Pair48 {
+    Pair48::new(device.incarnation.0, i64::try_from(device.seq).unwrap_or(i64::MAX))
+}

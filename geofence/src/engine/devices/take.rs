@@ -1,0 +1,168 @@
+//! Pings: most change nothing, and their device's line says so.
+
+use geopush_model::{DeviceId, DeviceKey, Fix, TenantId, Transition, UnixMillis};
+
+use super::judge::Which;
+use super::lookup::Search;
+use super::{DeviceHash, Devices, Slot};
+use crate::engine::{FixOutcome, ZoneIndex};
+
+/// One ping's fixes of a device.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// Whose device.
+    pub tenant: TenantId,
+    /// Which one.
+    pub device: &'a DeviceId,
+    /// The hash of the two.
+    pub hash: DeviceHash,
+    /// Where it was: sorted by time, the first of equals first.
+    pub fixes: &'a [Fix],
+    /// When the ping was accepted.
+    pub received_at: UnixMillis,
+}
+
+impl Arrival<'_> {
+    pub(super) fn key(&self) -> DeviceKey {
+        DeviceKey { tenant: self.tenant, device: self.device.clone() }
+    }
+}
+
+/// What came of arrivals.
+#[derive(Debug, Default)]
+pub struct Outcomes {
+    /// Which arrival had which transition; a device's in order.
+    pub transitions: Vec<(usize, Transition)>,
+    /// Which arrival was its device's first, and where the device is from now on.
+    pub born: Vec<(usize, Slot)>,
+    /// How many fixes met with what.
+    pub counts: Counts,
+}
+
+/// How many fixes met with what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Fixes that became their device's last one.
+    pub applied: u64,
+    /// Fixes older than their device's last one.
+    pub late: u64,
+    /// Fixes as old as their device's last one.
+    pub duplicate: u64,
+    /// Applied ones that were not accurate enough to change anything in some zone near.
+    pub inaccurate: u64,
+    /// Applied ones within their device's safe box, where no zone was looked at.
+    pub safe_box_hits: u64,
+    /// Shapes that the others were compared with.
+    pub exact_tests: u64,
+}
+
+impl Counts {
+    pub(super) fn count(&mut self, outcome: FixOutcome) {
+        match outcome {
+            FixOutcome::Applied => self.applied += 1,
+            FixOutcome::Late => self.late += 1,
+            FixOutcome::Duplicate => self.duplicate += 1,
+        }
+    }
+}
+
+/// So many arrivals are looked up together: enough to wait for their memory at the same time, few enough to be still
+/// in the cache when their turn comes.
+const GROUP: usize = 16;
+
+impl Devices {
+    /// Takes pings, in order.
+    ///
+    /// In groups: first all their entries in the lookup are asked of the memory, then all their lines, then the states
+    /// of their tiles, so that the processor waits for one group's memory at a time and not for one ping's. Only then
+    /// is one ping after the other decided.
+    pub fn take(&mut self, zones: &ZoneIndex, arrivals: &[Arrival<'_>], out: &mut Outcomes) {
+        for (group, first) in arrivals.chunks(GROUP).zip((0..).step_by(GROUP)) {
+            let mut searches = [Search::default(); GROUP];
+            for (search, arrival) in searches.iter_mut().zip(group) {
+                *search = self.lookup.begin(arrival.hash);
+            }
+            let mut slots = [None; GROUP];
+            for ((slot, search), arrival) in slots.iter_mut().zip(searches).zip(group) {
+                let place =
+                    self.lookup.end(arrival.hash, search, |place| self.lines[place].is_of(arrival.hash));
+                *slot = place.map(Slot);
+            }
+            for slot in slots.iter().flatten() {
+                // For the memory's sake: the answer is asked for again when it is this ping's turn.
+                let _ = zones.is_current(self.lines[slot.0].stamp);
+            }
+            for ((arrival, slot), number) in group.iter().zip(slots).zip(first..) {
+                self.take_one(zones, number, arrival, slot, out);
+            }
+        }
+    }
+
+    fn take_one(
+        &mut self,
+        zones: &ZoneIndex,
+        number: usize,
+        arrival: &Arrival<'_>,
+        slot: Option<Slot>,
+        out: &mut Outcomes,
+    ) {
+        let mut fixes = arrival.fixes.iter();
+        // A device that was not here when the group was looked up may be by now.
+        let slot = match slot.or_else(|| self.find(arrival.hash)) {
+            Some(slot) => slot,
+            None => {
+                let Some(first) = fixes.next() else { return };
+                let slot = self.add(arrival.hash);
+                out.born.push((number, slot));
+                self.judge(zones, slot, (number, arrival), (Which::First, first), out);
+                slot
+            }
+        };
+        for fix in fixes {
+            match self.glance(zones, slot, fix, arrival.received_at) {
+                Glance::NotLater(outcome) => out.counts.count(outcome),
+                Glance::Safe => {
+                    out.counts.applied += 1;
+                    out.counts.safe_box_hits += 1;
+                }
+                Glance::Unsure => self.judge(zones, slot, (number, arrival), (Which::Further, fix), out),
+            }
+        }
+    }
+
+    /// Deals with a fix that changes nothing but the last fix.
+    #[inline]
+    fn glance(&mut self, zones: &ZoneIndex, slot: Slot, fix: &Fix, received_at: UnixMillis) -> Glance {
+        let line = &mut self.lines[slot.0];
+        let (fixed_before, received_before) = (line.fixed_at(), line.received_at());
+        if received_at.since_ms(received_before) >= self.rules.shortest_ms() {
+            return Glance::Unsure;
+        }
+        let received_at = received_at.max(received_before);
+        let later_ms = fix.time.since_ms(fixed_before);
+        if later_ms <= 0 {
+            line.set_times(fixed_before, received_at);
+            return Glance::NotLater(if later_ms < 0 { FixOutcome::Late } else { FixOutcome::Duplicate });
+        }
+        let unmoved = later_ms <= self.rules.expire_after_ms
+            && line.safe_box.contains(fix.position)
+            && zones.is_current(line.stamp)
+            && line.member().is_none_or(|place| self.members.remember(place, fix));
+        if !unmoved {
+            return Glance::Unsure;
+        }
+        line.position = fix.position;
+        line.set_times(fix.time, received_at);
+        Glance::Safe
+    }
+}
+
+/// What a look at its line says of a fix.
+enum Glance {
+    /// It is not later than the last one.
+    NotLater(FixOutcome),
+    /// It is the last one now, and nothing else has changed.
+    Safe,
+    /// The zones must be asked. Nothing was done.
+    Unsure,
+}

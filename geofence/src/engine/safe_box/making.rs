@@ -1,0 +1,172 @@
+//! How a safe box is found: the tile's box, cut to where every zone near stays as it is for the device.
+//!
+//! In it the reference would compare in vain: what a box is cut by are the same shapes, and wherever a distance is
+//! computed rather than compared, the box stays clear of it by more than the two can differ.
+
+use geopush_geometry::{Bounds, Position, Reach};
+use geopush_model::UnixMillis;
+
+use super::SafeBox;
+use crate::engine::{Around, Device, PreparedZone, Stamp};
+
+/// Where and until when a device's fixes change nothing.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct Safe {
+    /// Nothing changes in it, as long as the stamp is current.
+    pub(in crate::engine) safe_box: SafeBox,
+    /// The tile that it was made by.
+    pub(in crate::engine) stamp: Stamp,
+    /// A dwell may be due at a fix from then on.
+    pub(in crate::engine) until: UnixMillis,
+}
+
+impl Safe {
+    /// Where nothing is known.
+    pub(in crate::engine) const NOWHERE: Self =
+        Self { safe_box: SafeBox::EMPTY, stamp: Stamp::NONE, until: UnixMillis(i64::MIN) };
+
+    /// Round the last fix of a device that was just judged by these zones.
+    pub(in crate::engine) fn of(device: &Device, around: &Around<'_>) -> Self {
+        let stamp = around.stamp();
+        match Room::of(device, around) {
+            Some(room) => {
+                Self { safe_box: SafeBox::within(&room.bounds, room.position), stamp, until: room.until }
+            }
+            None => Self { stamp, ..Self::NOWHERE },
+        }
+    }
+}
+
+/// A box that is cut smaller and smaller round a position.
+struct Room {
+    bounds: Bounds,
+    position: Position,
+    /// At least the metres in a degree of longitude, anywhere in the box.
+    metres_per_degree_lon: f64,
+    until: UnixMillis,
+}
+
+/// More metres than a degree of latitude has anywhere, or one of longitude at the equator.
+const METRES_PER_DEGREE: f64 = 111_700.0;
+/// Beyond this latitude there are no boxes: degrees of longitude become too short to reckon with.
+const MOST_LATITUDE: f64 = 85.0;
+/// What is kept of a distance within which nothing changes, so that rounding can't matter.
+const KEPT: f64 = 0.999;
+/// The same of a distance that an exit buffer is part of, since distances from outside are right to 1e-5 only.
+const KEPT_OF_BUFFER: f64 = 0.98;
+/// An exit buffer of less than this, in metres, is taken for none.
+const LEAST_BUFFER_M: f64 = 0.01;
+
+impl Room {
+    /// The largest box found; `None` if there can be none.
+    fn of(device: &Device, around: &Around<'_>) -> Option<Self> {
+        let (fix, bounds) = (&device.last_fix, around.bounds());
+        // One that is in as many zones as it may be enters another as soon as it leaves one.
+        if fix.position.lat.abs() > MOST_LATITUDE || device.memberships.len() >= Device::MOST_STAYS {
+            return None;
+        }
+        let least_lat = bounds.south.max(-bounds.north).max(0.0);
+        let mut room = Self {
+            bounds,
+            position: fix.position,
+            metres_per_degree_lon: METRES_PER_DEGREE * least_lat.to_radians().cos(),
+            until: UnixMillis(i64::MAX),
+        };
+        let mut stays = 0;
+        for zone in around.covering() {
+            // Not in it: the fix was not accurate enough.
+            let stay = device.membership(zone.id)?;
+            stays += 1;
+            room.until = room.until.min(zone.dwell_at(stay).unwrap_or(room.until));
+        }
+        for zone in around.touching() {
+            if let Some(stay) = device.membership(zone.id) {
+                stays += 1;
+                room.until = room.until.min(zone.dwell_at(stay).unwrap_or(room.until));
+                room.stay_in(zone, zone.admits(fix))?;
+            }
+        }
+        if stays < device.memberships.len() {
+            // It is in a zone that is not near: no fix since was accurate enough, or the zone was just removed.
+            return None;
+        }
+        // What limits the box on all sides comes first: of a small box, little is left to cut.
+        let mut beside = Vec::new();
+        for zone in around.touching() {
+            if device.membership(zone.id).is_none() {
+                room.stay_out(zone, zone.admits(fix), &mut beside)?;
+            }
+        }
+        beside.iter().for_each(|zone| room.cut(zone));
+        Some(room)
+    }
+
+    /// Keeps to where the device stays a member.
+    fn stay_in(&mut self, zone: &PreparedZone, admitted: bool) -> Option<()> {
+        if !admitted && zone.is_left_at(self.position) {
+            return None;
+        }
+        if zone.shape.reach(&self.bounds, 0.0) == Reach::Covers {
+            return Some(());
+        }
+        let buffer_m = if zone.exit_buffer_m < LEAST_BUFFER_M { 0.0 } else { zone.exit_buffer_m };
+        // Whoever goes out goes to the boundary first, so what is left of the way is the most that they are outside.
+        let clear_m = if zone.contains(self.position) {
+            let clear_m = zone.shape.clear_m(self.position);
+            (KEPT * clear_m).max(KEPT_OF_BUFFER * (clear_m + buffer_m))
+        } else {
+            let left_m = buffer_m - zone.shape.distance_m(self.position);
+            KEPT_OF_BUFFER * left_m - (1.0 - KEPT) * buffer_m
+        };
+        self.limit(clear_m)
+    }
+
+    /// Keeps to where the device does not enter; where one side is enough for that, that is left for later.
+    fn stay_out(&mut self, zone: &PreparedZone, admitted: bool, beside: &mut Vec<Bounds>) -> Option<()> {
+        if !admitted && zone.contains(self.position) {
+            return None;
+        }
+        if zone.shape.reach(&self.bounds, 0.0) == Reach::Misses {
+            return Some(());
+        }
+        let boxes = zone.shape.bounds(0.0);
+        if boxes.iter().any(|near| near.contains(self.position)) {
+            return self.limit(KEPT * zone.shape.clear_m(self.position));
+        }
+        beside.extend(boxes);
+        Some(())
+    }
+
+    /// Keeps to a box whose corners are at most so far away: a line to any place in it is no longer than its degrees,
+    /// each as long as any is there.
+    fn limit(&mut self, metres: f64) -> Option<()> {
+        let half_m = metres * std::f64::consts::FRAC_1_SQRT_2;
+        let (across, along) = (half_m / self.metres_per_degree_lon, half_m / METRES_PER_DEGREE);
+        let Position { lon, lat } = self.position;
+        self.bounds = Bounds {
+            west: self.bounds.west.max(lon - across),
+            south: self.bounds.south.max(lat - along),
+            east: self.bounds.east.min(lon + across),
+            north: self.bounds.north.min(lat + along),
+        };
+        (metres > 0.0).then_some(())
+    }
+
+    /// Cuts off the side with a box in which the position is not, so that most is left.
+    fn cut(&mut self, other: &Bounds) {
+        let Bounds { west, south, east, north } = self.bounds;
+        if other.east < west || other.west > east || other.north < south || other.south > north {
+            return;
+        }
+        let Position { lon, lat } = self.position;
+        let sides = [
+            (other.east < lon, Bounds { west: west.max(other.east), ..self.bounds }),
+            (other.north < lat, Bounds { south: south.max(other.north), ..self.bounds }),
+            (other.west > lon, Bounds { east: east.min(other.west), ..self.bounds }),
+            (other.south > lat, Bounds { north: north.min(other.south), ..self.bounds }),
+        ];
+        let area = |left: &Bounds| (left.east - left.west) * (left.north - left.south);
+        let beside = sides.into_iter().filter(|(beside, _)| *beside).map(|(_, left)| left);
+        self.bounds = beside.max_by(|a, b| area(a).total_cmp(&area(b))).expect("a box beside the position");
+    }
+}
