@@ -8,6 +8,8 @@ use geopush_model::{Fix, Removal, TenantId, UnixMillis, Zone, ZoneId};
 /// A live version of a zone, its shape prepared and its defaults filled in.
 #[derive(Debug)]
 pub struct PreparedZone {
+    /// Whose zone.
+    pub tenant: TenantId,
     /// Which zone.
     pub id: ZoneId,
     /// The merchant's name of it.
@@ -28,6 +30,7 @@ impl PreparedZone {
     /// Prepares a zone; `None` if it is deleted or inactive and so gives no transitions.
     pub fn of(zone: &Zone) -> Option<Self> {
         zone.is_live().then(|| Self {
+            tenant: zone.tenant,
             id: zone.id,
             external_id: zone.external_id.clone(),
             version: zone.version,

@@ -1,104 +1,130 @@
-//! Which zones are round a position.
+//! Which zones are round a position: all tenants' live zones, by place.
+//!
+//! - The globe is cut into H3 cells, and each tenant has a [`tiles::Tile`] for every cell that has zones of it near. A
+//!   tile answers for its [`region::Region`], the box of longitudes and latitudes round its cell, so that a device
+//!   that knows its tile finds it again by four comparisons.
+//! - In a tile, zones are found by a tree of boxes ([`node::Node`]): a zone is listed in those that it covers and in the
+//!   leaves that it may meet otherwise.
+//! - [`placement`] says which tiles a zone is in. One that would be in hundreds is [`huge`]: it makes no tiles, but is
+//!   listed in those there are. Where a tenant has no tile, its void answers: one tile for all those cells.
+//!
+//! Readers never wait. What they read is replaced, never changed: a tile's tree by one store, the tables of the
+//! [`directory`] piece by piece. There is one writer at a time ([`apply`](self::apply)).
+//!
+//! H3 serves to name places. A cell is never taken for the union of finer ones, which it is not, and never for a shape:
+//! its region holds it with room to spare, and all that is decided is decided by regions and the zones' own geometry.
 
+mod apply;
+mod area;
+mod around;
+mod directory;
+mod huge;
+mod node;
+mod placement;
+mod region;
+mod shards;
 mod tenant_zones;
+mod tiles;
+mod touching;
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use arc_swap::ArcSwap;
-use geopush_geometry::{Bounds, Position};
+use arc_swap::{ArcSwap, Guard};
+use geopush_geometry::Position;
 use geopush_model::{TenantId, ZoneId};
 
+pub use around::Around;
 pub use tenant_zones::TenantZones;
+pub use tiles::{Stamp, TileId};
 
-use super::{PreparedZone, ZoneChange};
+use super::PreparedZone;
+use apply::Writer;
+use directory::{Tenants, TilesByCell, ZonesById};
+use node::Node;
+use region::Region;
+use tenant_zones::Snapshots;
+use tiles::{Tile, Tiles};
 
-/// A tile of the index, for as long as the index lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct TileId(pub(super) u32);
-
-/// A tile as it was at one time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Stamp {
-    /// Which tile.
-    pub tile: TileId,
-    /// Which of its states; states follow one another by 1, wrapping.
-    pub epoch: u32,
-}
-
-impl Stamp {
-    /// The stamp of no tile, which is never current.
-    pub const NONE: Self = Self { tile: TileId(u32::MAX), epoch: 0 };
-}
-
-type Tenants = HashMap<TenantId, Arc<TenantZones>>;
-
-/// All tenants' zones. Readers take a tenant's snapshot without waiting; there is one writer at a time.
+/// All tenants' live zones. Readers never wait, whatever a writer does meanwhile.
 #[derive(Debug)]
 pub struct ZoneIndex {
-    /// By tenant, so that a change copies a small part of the map of tenants.
-    shards: Box<[Shard]>,
-    nothing: Arc<TenantZones>,
-}
-
-#[derive(Debug, Default)]
-struct Shard {
-    epoch: AtomicU32,
-    tenants: ArcSwap<Tenants>,
+    tiles: Tiles,
+    tiles_by_cell: TilesByCell,
+    zones_by_id: ZonesById,
+    tenants: Tenants,
+    /// The tile of everyone who has no zones.
+    nobody: TileId,
+    len: AtomicUsize,
+    writer: Mutex<Writer>,
+    snapshots: Snapshots,
 }
 
 impl Default for ZoneIndex {
     fn default() -> Self {
-        Self { shards: (0..Self::SHARDS).map(|_| Shard::default()).collect(), nothing: Arc::default() }
+        let tiles = Tiles::default();
+        let nobody = tiles.push(Tile::void(TenantId(uuid::Uuid::nil())));
+        Self {
+            tiles,
+            tiles_by_cell: TilesByCell::default(),
+            zones_by_id: ZonesById::default(),
+            tenants: Tenants::default(),
+            nobody,
+            len: AtomicUsize::new(0),
+            writer: Mutex::default(),
+            snapshots: Snapshots::default(),
+        }
     }
 }
 
 impl ZoneIndex {
-    const SHARDS: usize = 256;
-    /// How far the answers of [`ZoneIndex::around`] hold, in degrees.
-    const AROUND: f64 = 0.01;
-
-    /// Whether nothing has changed in the tile since.
+    /// Whether the tile is as it was then: whether what [`Around`] said still holds.
+    #[inline]
     pub fn is_current(&self, stamp: Stamp) -> bool {
-        self.shards
-            .get(stamp.tile.0 as usize)
-            .is_some_and(|shard| shard.epoch.load(Ordering::Acquire) == stamp.epoch)
+        self.tiles.is_current(stamp)
     }
 
-    /// The tenant's zones round a position. `hint`: the tile that answered last, of the same tenant, to be quick where
-    /// the position is still in it.
-    pub fn around(&self, tenant: TenantId, position: Position, _hint: Option<TileId>) -> Around<'_> {
-        let number = Self::number(tenant);
-        let shard = &self.shards[number as usize];
-        let epoch = shard.epoch.load(Ordering::Acquire);
-        let zones = self.tenant(tenant);
-        let bounds = Bounds {
-            west: (position.lon - Self::AROUND).max(-180.0),
-            south: (position.lat - Self::AROUND).max(-90.0),
-            east: (position.lon + Self::AROUND).min(180.0),
-            north: (position.lat + Self::AROUND).min(90.0),
-        };
-        Around {
-            index: self,
-            tenant,
-            stamp: Stamp { tile: TileId(number), epoch },
-            bounds,
-            touching: zones.meeting(&bounds),
+    /// The tenant's zones round a position. `hint`: a tile that answered before; where the position is still in its
+    /// region, no cell and no hash is computed.
+    pub fn around(&self, tenant: TenantId, position: Position, hint: Option<TileId>) -> Around<'_> {
+        if let Some(around) = hint.and_then(|id| self.in_tile(id, tenant, position)) {
+            return around;
         }
+        let cell = Region::cell_at(position);
+        let in_cell = || {
+            let id = self.tiles_by_cell.get(&self.tiles, tenant, cell)?;
+            Some(self.in_tile(id, tenant, position).expect("a region holds its cell"))
+        };
+        in_cell().unwrap_or_else(|| {
+            let region = Region::of(cell);
+            let area = region.area_round(position).expect("a region holds its cell");
+            let Some(known) = self.tenants.get(tenant) else {
+                let stamp = self.tiles.stamp(self.nobody);
+                return Around::new(self, tenant, stamp, self.nothing(), area, position);
+            };
+            let stamp = self.tiles.stamp(known.void);
+            // The huge zones before another look for a tile: a zone that becomes small meanwhile is then in either.
+            let huge = known.huge.load();
+            in_cell().unwrap_or_else(|| {
+                let meeting = huge.meeting(&region.area());
+                let zones = if meeting.is_empty() {
+                    self.nothing()
+                } else {
+                    Guard::from_inner(Arc::new(Node::leaf(&region.area(), &meeting)))
+                };
+                Around::new(self, tenant, stamp, zones, area, position)
+            })
+        })
     }
 
     /// A live zone.
     pub fn get(&self, tenant: TenantId, zone: ZoneId) -> Option<Arc<PreparedZone>> {
-        self.tenant(tenant).get(zone).cloned()
+        self.zones_by_id.get(tenant, zone)
     }
 
     /// How many zones are live.
     pub fn len(&self) -> usize {
-        self.shards
-            .iter()
-            .map(|shard| shard.tenants.load().values().map(|zones| zones.len()).sum::<usize>())
-            .sum()
+        self.len.load(Ordering::Relaxed)
     }
 
     /// Whether no zone is live.
@@ -108,71 +134,27 @@ impl ZoneIndex {
 
     /// A tenant's zones as they are now.
     pub fn tenant(&self, tenant: TenantId) -> Arc<TenantZones> {
-        let tenants = self.shards[Self::number(tenant) as usize].tenants.load();
-        Arc::clone(tenants.get(&tenant).unwrap_or(&self.nothing))
+        self.snapshots.tenant(tenant)
     }
 
-    /// Applies changes in their order: of one zone's the last counts.
-    pub fn apply<'a>(&self, changes: impl IntoIterator<Item = &'a ZoneChange>) {
-        let mut by_tenant: HashMap<TenantId, Vec<_>> = HashMap::new();
-        for change in changes {
-            by_tenant.entry(change.tenant).or_default().push((change.zone, change.now.clone()));
-        }
-        for (tenant, changes) in by_tenant {
-            let zones = Arc::new(self.tenant(tenant).with(changes));
-            let shard = &self.shards[Self::number(tenant) as usize];
-            let mut tenants = Tenants::clone(&shard.tenants.load());
-            if zones.is_empty() {
-                tenants.remove(&tenant);
-            } else {
-                tenants.insert(tenant, zones);
-            }
-            shard.tenants.store(Arc::new(tenants));
-            // After what it tells of: who sees the old epoch may have seen the old zones.
-            shard.epoch.fetch_add(1, Ordering::Release);
-        }
+    /// What a tile says, if it is the tenant's and the position is in its region.
+    #[inline]
+    fn in_tile(&self, id: TileId, tenant: TenantId, position: Position) -> Option<Around<'_>> {
+        let tile = self.tiles.get(id);
+        let area = tile.region.area_round(position).filter(|_| tile.tenant == tenant)?;
+        // Before the zones: a change between the two makes the stamp stale, never the zones.
+        let stamp = self.tiles.stamp(id);
+        Some(Around::new(self, tenant, stamp, tile.zones.load(), area, position))
     }
 
-    fn number(tenant: TenantId) -> u32 {
-        // The last byte of a UUID is random in every version.
-        u32::from(tenant.0.as_bytes()[15])
+    fn nothing(&self) -> Guard<Arc<Node>> {
+        self.tiles.get(self.nobody).zones.load()
     }
 }
 
-/// The zones round a position, all as they were at one moment.
-#[derive(Debug)]
-pub struct Around<'a> {
-    index: &'a ZoneIndex,
-    tenant: TenantId,
-    stamp: Stamp,
-    bounds: Bounds,
-    touching: Vec<Arc<PreparedZone>>,
-}
-
-impl Around<'_> {
-    /// The tile that answered, and its state at that moment.
-    pub fn stamp(&self) -> Stamp {
-        self.stamp
-    }
-
-    /// A box round the position, borders included, where [`Self::covering`] and [`Self::touching`] are all there is.
-    pub fn bounds(&self) -> Bounds {
-        self.bounds
-    }
-
-    /// The zones that contain every position of [`Self::bounds`].
-    pub fn covering(&self) -> impl Iterator<Item = &Arc<PreparedZone>> {
-        std::iter::empty()
-    }
-
-    /// Every other zone whose shape, with its exit buffer, may meet [`Self::bounds`].
-    pub fn touching(&self) -> impl Iterator<Item = &Arc<PreparedZone>> {
-        self.touching.iter()
-    }
-
-    /// A live zone of the tenant: out of the lists, or wherever it is.
-    pub fn get(&self, zone: ZoneId) -> Option<Arc<PreparedZone>> {
-        let listed = self.covering().chain(self.touching()).find(|listed| listed.id == zone);
-        listed.cloned().or_else(|| self.index.get(self.tenant, zone))
+impl Tile {
+    /// A tenant's tile for all cells without one.
+    fn void(tenant: TenantId) -> Self {
+        Self { tenant, cell: None, region: Region::NOWHERE, zones: ArcSwap::default() }
     }
 }

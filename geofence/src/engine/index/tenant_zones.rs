@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use geopush_geometry::{Bounds, Position};
-use geopush_model::ZoneId;
+use arc_swap::ArcSwap;
+use geopush_geometry::Position;
+use geopush_model::{TenantId, ZoneId};
 use rstar::primitives::{GeomWithData, Rectangle};
 use rstar::{AABB, RTree};
 
-use crate::engine::PreparedZone;
+use crate::engine::{PreparedZone, ZoneChange};
 
 /// A box of longitudes and latitudes, and the zone that it is of. A zone at the antimeridian has two.
 type Boxed = GeomWithData<Rectangle<[f64; 2]>, Arc<PreparedZone>>;
@@ -83,18 +84,6 @@ impl TenantZones {
         zones
     }
 
-    /// The zones whose shape and exit buffer may meet a box.
-    pub(super) fn meeting(&self, bounds: &Bounds) -> Vec<Arc<PreparedZone>> {
-        let envelope = AABB::from_corners([bounds.west, bounds.south], [bounds.east, bounds.north]);
-        let base = self.base.tree.locate_in_envelope_intersecting(envelope).map(|boxed| &boxed.data);
-        let recent = self.recent.tree.locate_in_envelope_intersecting(envelope).map(|boxed| &boxed.data);
-        let base = base.filter(|zone| !self.recent.by_id.contains_key(&zone.id));
-        let mut zones: Vec<_> = base.chain(recent).cloned().collect();
-        zones.sort_unstable_by_key(|zone| zone.id);
-        zones.dedup_by_key(|zone| zone.id);
-        zones
-    }
-
     /// How many zones.
     pub fn len(&self) -> usize {
         let replaced = self.recent.by_id.keys().filter(|id| self.base.by_id.contains_key(id)).count();
@@ -109,10 +98,58 @@ impl TenantZones {
 
 fn tree_of<'a>(zones: impl Iterator<Item = &'a Arc<PreparedZone>>) -> RTree<Boxed> {
     let boxes = zones.flat_map(|zone| {
-        zone.shape.bounds(zone.exit_buffer_m).into_iter().map(|b| {
+        zone.shape.bounds(0.0).into_iter().map(|b| {
             let corners = AABB::from_corners([b.west, b.south], [b.east, b.north]);
             GeomWithData::new(Rectangle::from_aabb(corners), Arc::clone(zone))
         })
     });
     RTree::bulk_load(boxes.collect())
+}
+
+type ByTenant = HashMap<TenantId, Arc<TenantZones>>;
+
+/// All tenants' snapshots.
+#[derive(Debug)]
+pub(super) struct Snapshots {
+    /// By tenant, so that a change copies a small part of the map of tenants.
+    shards: Box<[ArcSwap<ByTenant>]>,
+    nothing: Arc<TenantZones>,
+}
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        Self { shards: (0..Self::SHARDS).map(|_| ArcSwap::default()).collect(), nothing: Arc::default() }
+    }
+}
+
+impl Snapshots {
+    const SHARDS: usize = 256;
+
+    pub fn tenant(&self, tenant: TenantId) -> Arc<TenantZones> {
+        let tenants = self.shard(tenant).load();
+        Arc::clone(tenants.get(&tenant).unwrap_or(&self.nothing))
+    }
+
+    pub fn apply<'a>(&self, changes: impl IntoIterator<Item = &'a ZoneChange>) {
+        let mut by_tenant: HashMap<TenantId, Vec<_>> = HashMap::new();
+        for change in changes {
+            by_tenant.entry(change.tenant).or_default().push((change.zone, change.now.clone()));
+        }
+        for (tenant, changes) in by_tenant {
+            let zones = Arc::new(self.tenant(tenant).with(changes));
+            let shard = self.shard(tenant);
+            let mut tenants = ByTenant::clone(&shard.load());
+            if zones.is_empty() {
+                tenants.remove(&tenant);
+            } else {
+                tenants.insert(tenant, zones);
+            }
+            shard.store(Arc::new(tenants));
+        }
+    }
+
+    fn shard(&self, tenant: TenantId) -> &ArcSwap<ByTenant> {
+        // The last byte of a UUID is random in every version.
+        &self.shards[usize::from(tenant.0.as_bytes()[15]) % Self::SHARDS]
+    }
 }

@@ -1,0 +1,98 @@
+//! Where things are found by name: zones, tiles and tenants.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use geopush_model::{TenantId, ZoneId};
+use h3o::CellIndex;
+
+use super::huge::HugeZones;
+use super::shards::{Change, Shards};
+use super::tiles::{TileId, Tiles};
+use crate::engine::PreparedZone;
+
+/// All live zones by tenant and id.
+#[derive(Debug)]
+pub(super) struct ZonesById(Shards<Arc<PreparedZone>>);
+
+impl Default for ZonesById {
+    fn default() -> Self {
+        Self(Shards::new(1 << 13))
+    }
+}
+
+impl ZonesById {
+    pub fn get(&self, tenant: TenantId, id: ZoneId) -> Option<Arc<PreparedZone>> {
+        self.0.find(self.0.hash(&(tenant, id)), |zone| zone.id == id && zone.tenant == tenant)
+    }
+
+    pub fn change(&self, changes: impl Iterator<Item = Change<Arc<PreparedZone>>>) {
+        let hash_of = |zone: &Arc<PreparedZone>| self.0.hash(&(zone.tenant, zone.id));
+        let hashed = |change| {
+            let (Change::Put(zone) | Change::Drop(zone)) = &change;
+            (hash_of(zone), change)
+        };
+        let are_alike = |a: &Arc<PreparedZone>, b: &Arc<PreparedZone>| a.id == b.id && a.tenant == b.tenant;
+        self.0.change(changes.map(hashed).collect(), hash_of, are_alike);
+    }
+}
+
+/// All tiles by tenant and cell; an entry is the tile's number alone, and the tile knows the rest.
+#[derive(Debug)]
+pub(super) struct TilesByCell(Shards<TileId>);
+
+impl Default for TilesByCell {
+    fn default() -> Self {
+        Self(Shards::new(1 << 12))
+    }
+}
+
+impl TilesByCell {
+    #[inline]
+    pub fn get(&self, tiles: &Tiles, tenant: TenantId, cell: CellIndex) -> Option<TileId> {
+        self.0.find(self.0.hash(&(tenant, Some(cell))), |id| {
+            let tile = tiles.get(*id);
+            tile.cell == Some(cell) && tile.tenant == tenant
+        })
+    }
+
+    pub fn add(&self, tiles: &Tiles, new: &[TileId]) {
+        let hash_of = |id: &TileId| {
+            let tile = tiles.get(*id);
+            self.0.hash(&(tile.tenant, tile.cell))
+        };
+        let changes = new.iter().map(|id| (hash_of(id), Change::Put(*id))).collect();
+        self.0.change(changes, hash_of, |a, b| a == b);
+    }
+}
+
+/// What there is of a tenant beside its tiles.
+#[derive(Debug)]
+pub(super) struct Tenant {
+    pub id: TenantId,
+    /// The tile that stands for all cells without one.
+    pub void: TileId,
+    pub huge: ArcSwap<HugeZones>,
+}
+
+/// All tenants that have or had zones.
+#[derive(Debug)]
+pub(super) struct Tenants(Shards<Arc<Tenant>>);
+
+impl Default for Tenants {
+    fn default() -> Self {
+        Self(Shards::new(1 << 8))
+    }
+}
+
+impl Tenants {
+    pub fn get(&self, id: TenantId) -> Option<Arc<Tenant>> {
+        self.0.find(self.0.hash(&id), |tenant| tenant.id == id)
+    }
+
+    pub fn add(&self, new: Vec<Arc<Tenant>>) {
+        let hash_of = |tenant: &Arc<Tenant>| self.0.hash(&tenant.id);
+        let changes = new.into_iter().map(|tenant| (hash_of(&tenant), Change::Put(tenant))).collect();
+        self.0.change(changes, hash_of, |a, b| a.id == b.id);
+    }
+}
