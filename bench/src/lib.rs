@@ -10,11 +10,13 @@
 
 pub mod compare;
 pub mod e2e;
+pub mod geofence;
 pub mod goal;
 pub mod latency;
 pub mod machine;
 pub mod pipeline;
 pub mod plot;
+pub mod progress;
 pub mod report;
 pub mod table;
 pub mod usage;

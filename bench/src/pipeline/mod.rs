@@ -7,7 +7,6 @@
 
 pub mod kafka;
 pub mod latency;
-mod progress;
 mod servers;
 pub mod store;
 mod timeline;

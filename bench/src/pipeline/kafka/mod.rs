@@ -23,7 +23,6 @@ use geopush_service::telemetry::{self, LogFormat};
 use indicatif::ProgressBar;
 use uuid::Uuid;
 
-use super::progress;
 use super::timeline::{Timeline, median};
 use super::transactions::spent;
 use super::watched::{Watched, wait_for};
@@ -31,6 +30,7 @@ use crate::e2e::check::{reference, transitions_are_right};
 use crate::e2e::observe::{Observed, Seen};
 use crate::e2e::town::Town;
 use crate::goal::Goal;
+use crate::progress;
 use crate::report::{Check, Report};
 use crate::usage::process_cpu_seconds;
 use backlog::Backlog;

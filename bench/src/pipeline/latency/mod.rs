@@ -11,7 +11,7 @@ use geopush_service::BoxError;
 use geopush_service::telemetry::{self, LogFormat};
 use indicatif::ProgressBar;
 
-use super::{progress, transactions};
+use super::transactions;
 use crate::e2e::load::{self, Load, Target};
 use crate::e2e::observe::{self, Counts, Observers};
 use crate::e2e::schedule::Schedule;
@@ -19,6 +19,7 @@ use crate::e2e::stand::{Backing, Stand};
 use crate::e2e::town::Town;
 use crate::e2e::{check, expect, merchant, settle, stages};
 use crate::goal::Goal;
+use crate::progress;
 use crate::report::Report;
 use ramp::{Ramp, Saturation, Step};
 

@@ -25,10 +25,10 @@ use geopush_store::{CqlOptions, CqlStore, Direction, Page, Store, Table};
 use indicatif::ProgressBar;
 use uuid::Uuid;
 
-use super::progress;
 use super::timeline::{Timeline, median};
 use super::watched::{Watched, wait_for};
 use crate::goal::Goal;
+use crate::progress;
 use crate::report::{Check, Report};
 use feed::Feed;
 
