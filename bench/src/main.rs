@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use geopush_bench::compare::compare;
 use geopush_bench::report::Report;
 use geopush_bench::table::table;
-use geopush_bench::{e2e, pipeline};
+use geopush_bench::{e2e, geofence, pipeline};
 use geopush_service::BoxError;
 
 /// Load, measured and checked.
@@ -28,6 +28,8 @@ struct Cli {
 enum Bench {
     /// Open-loop load through HTTP to the sandbox: every stage's latency, every transition checked.
     E2e(e2e::Options),
+    /// What the geofence engine costs, against what memory costs.
+    Geofence(geofence::Options),
     /// Pings, rows and latencies against the best that this machine could do: ratios of runs that take turns.
     Pipeline(pipeline::Options),
 }
@@ -55,6 +57,7 @@ fn run(cli: &Cli) -> Result<bool, BoxError> {
     let report = runtime.block_on(async {
         match &cli.bench {
             Bench::E2e(options) => e2e::run(options).await,
+            Bench::Geofence(options) => geofence::run(options),
             Bench::Pipeline(options) => pipeline::run(options).await,
         }
     })?;

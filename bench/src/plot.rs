@@ -1,4 +1,5 @@
-//! A report as a drawing: what share of each stage stayed within which latency, and numbers over time.
+//! A report as a drawing: what share of each stage stayed within which latency, numbers over time, and numbers that
+//! follow others.
 //!
 //! SVG with plain text, so that no fonts are needed to draw it.
 
@@ -9,7 +10,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use crate::latency::Latency;
-use crate::report::{Report, Series};
+use crate::report::{Curve, Report, Series};
+use crate::table::shown;
 
 /// Why a report could not be drawn or written.
 #[derive(Debug, thiserror::Error)]
@@ -22,8 +24,9 @@ pub enum PlotError {
     Drawing(String),
 }
 
-const SIZE: (u32, u32) = (1_000, 900);
-const PANEL_HEIGHT: u32 = 520;
+const WIDTH: u32 = 1_000;
+/// Of the latencies, of everything else, and of nothing at all.
+const HEIGHTS: [u32; 3] = [520, 380, 60];
 /// Told apart by people who see colours differently, too (Okabe and Ito's palette).
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
@@ -44,22 +47,38 @@ type Drawn = Result<(), Box<dyn Error>>;
 /// When it can't be drawn.
 pub fn draw(report: &Report) -> Result<String, PlotError> {
     let mut svg = String::new();
-    panels(report, SVGBackend::with_string(&mut svg, SIZE)).map_err(|e| PlotError::Drawing(e.to_string()))?;
+    panels(report, &mut svg).map_err(|e| PlotError::Drawing(e.to_string()))?;
     Ok(svg)
 }
 
-fn panels(report: &Report, backend: SVGBackend<'_>) -> Drawn {
-    let area = backend.into_drawing_area();
-    area.fill(&WHITE)?;
-    let (upper, lower) = area.split_vertically(PANEL_HEIGHT);
-    let machine = &report.machine;
-    let title = format!("{}: latency by stage ({} × {})", report.bench, machine.cores, machine.cpu);
+/// One panel under the other.
+fn panels(report: &Report, svg: &mut String) -> Drawn {
     let stages: Vec<_> = report.latencies.iter().filter(|latency| latency.count > 0).collect();
+    let has_series = report.series.iter().any(|series| !series.values.is_empty());
+    let mut charts: Vec<_> = report.curves.iter().map(|curve| curve.chart.as_str()).collect();
+    charts.dedup();
+    let [latencies, other, empty] = HEIGHTS;
+    let height = if stages.is_empty() { 0 } else { latencies };
+    let height = height + other * (u32::from(has_series) + u32::try_from(charts.len())?);
+    let area = SVGBackend::with_string(svg, (WIDTH, height.max(empty))).into_drawing_area();
+    area.fill(&WHITE)?;
+    let mut rest = area.clone();
+    let mut next = |height| {
+        let (panel, below) = rest.split_vertically(height);
+        rest = below;
+        panel
+    };
     if !stages.is_empty() {
-        draw_latencies(&upper, &title, &stages)?;
+        let machine = &report.machine;
+        let title = format!("{}: latency by stage ({} × {})", report.bench, machine.cores, machine.cpu);
+        draw_latencies(&next(latencies), &title, &stages)?;
     }
-    if report.series.iter().any(|series| !series.values.is_empty()) {
-        draw_series(&lower, &report.series)?;
+    if has_series {
+        draw_series(&next(other), &report.series)?;
+    }
+    for chart in charts {
+        let curves: Vec<_> = report.curves.iter().filter(|curve| curve.chart == chart).collect();
+        draw_curves(&next(other), chart, &curves)?;
     }
     area.present()?;
     Ok(())
@@ -154,15 +173,52 @@ fn draw_series(area: &Area<'_>, all: &[Series]) -> Drawn {
     Ok(())
 }
 
+fn draw_curves(area: &Area<'_>, chart: &str, curves: &[&Curve]) -> Drawn {
+    let points = || curves.iter().flat_map(|curve| &curve.points).copied().filter(|(x, _)| *x > 0.0);
+    let least = points().map(|point| point.0).fold(f64::INFINITY, f64::min);
+    let most = points().map(|point| point.0).fold(0.0, f64::max);
+    let Some(first) = curves.first().filter(|_| most > 0.0) else { return Ok(()) };
+    let highest = points().map(|point| point.1).fold(f64::MIN_POSITIVE, f64::max);
+    let mut drawn = ChartBuilder::on(area)
+        .caption(chart, ("sans-serif", 20))
+        .margin(12)
+        .x_label_area_size(44)
+        .y_label_area_size(70)
+        .build_cartesian_2d((least..(most * 1.05).max(least * 1.1)).log_scale(), 0.0..highest * 1.1)?;
+    drawn
+        .configure_mesh()
+        .max_light_lines(1)
+        .x_desc(format!("{} (logarithmic)", first.x))
+        .y_desc(first.y.as_str())
+        .x_label_formatter(&|x| shown(*x))
+        .y_label_formatter(&|y| shown(*y))
+        .draw()?;
+    for (curve, colour) in curves.iter().zip(COLOURS.iter().cycle()) {
+        let points: Vec<_> = curve.points.iter().copied().filter(|(x, _)| *x > 0.0).collect();
+        drawn.draw_series(points.iter().map(|point| Circle::new(*point, 3, colour.filled())))?;
+        drawn
+            .draw_series(LineSeries::new(points, colour.stroke_width(2)))?
+            .label(curve.name.as_str())
+            .legend(|at| PathElement::new([at, (at.0 + 18, at.1)], colour.stroke_width(2)));
+    }
+    drawn
+        .configure_series_labels()
+        .position(SeriesLabelPosition::LowerRight)
+        .background_style(WHITE.mix(0.8))
+        .border_style(BLACK.mix(0.3))
+        .draw()?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::tests::sample;
 
     #[test]
-    fn every_stage_and_series_that_has_values_is_drawn_and_named() {
+    fn every_stage_series_and_curve_that_has_values_is_drawn_and_named() {
         let svg = draw(&sample()).unwrap();
-        for part in ["a → b", "fixes", "percentile", "99.9 %", "</svg>"] {
+        for part in ["a → b", "fixes", "percentile", "99.9 %", "growth", "engine", "ns/ping", "</svg>"] {
             assert!(svg.contains(part), "{part} in\n{svg}");
         }
         assert!(!svg.contains("never"), "a stage without values has no line");
@@ -171,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_report_of_checks_alone_is_an_empty_drawing() {
-        let report = Report { latencies: vec![], series: vec![], ..sample() };
+        let report = Report { latencies: vec![], series: vec![], curves: vec![], ..sample() };
         assert!(draw(&report).unwrap().contains("</svg>"));
     }
 

@@ -36,6 +36,9 @@ pub struct Report {
     pub latencies: Vec<Latency>,
     /// Numbers over time.
     pub series: Vec<Series>,
+    /// Numbers that follow others.
+    #[serde(default)]
+    pub curves: Vec<Curve>,
     /// What was promised, and what came of it; says nothing about whether the run passed.
     #[serde(default)]
     pub goals: Vec<Goal>,
@@ -65,6 +68,21 @@ pub struct Series {
     pub every_s: f64,
     /// The values, from the beginning of the measurement on.
     pub values: Vec<f64>,
+}
+
+/// A number that follows another. Curves of one chart are drawn together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// What the chart shows.
+    pub chart: String,
+    /// What this curve of it is.
+    pub name: String,
+    /// What the other number is, with its unit; drawn logarithmically.
+    pub x: String,
+    /// What this number is, with its unit.
+    pub y: String,
+    /// Both numbers, the other first and rising.
+    pub points: Vec<(f64, f64)>,
 }
 
 /// Whether something that must hold did.
@@ -143,6 +161,7 @@ impl Report {
             numbers: Vec::new(),
             latencies: Vec::new(),
             series: Vec::new(),
+            curves: Vec::new(),
             goals: Vec::new(),
             checks: Vec::new(),
         }
@@ -211,6 +230,9 @@ pub(crate) mod tests {
         report.latencies = vec![latencies.summary("a → b"), Latencies::default().summary("never")];
         let values = vec![1.0, 4.0, 2.0];
         report.series = vec![Series { name: "fixes".into(), unit: "fixes/s".into(), every_s: 1.0, values }];
+        let points = vec![(10.0, 3.0), (1e6, 4.0)];
+        let (x, y) = ("zones".into(), "ns/ping".into());
+        report.curves = vec![Curve { chart: "growth".into(), name: "engine".into(), x, y, points }];
         report.goals = vec![Goal::at_least("share", "", 0.5, 0.9), Goal::at_most("wait", "ms", 10.0, 60.0)];
         let mut check = Check::new("one is one");
         check.compare(None::<fn() -> String>);

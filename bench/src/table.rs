@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::compare::shown_us;
+use crate::latency::Latency;
 use crate::report::Report;
 
 /// The report as aligned text: facts, numbers, latencies, checks.
@@ -28,23 +29,16 @@ pub fn table(report: &Report) -> String {
         report.parameters.iter().map(|(name, value)| format!("{name} {value}")).collect();
     say(parameters.join(" · "));
     say(String::new());
+    let width =
+        report.numbers.iter().map(|number| number.name.chars().count() + 2).max().unwrap_or(0).max(34);
     for number in &report.numbers {
-        say(format!("{:<34}{:>14} {}", number.name, shown(number.value), number.unit));
+        say(format!("{:<width$}{:>14} {}", number.name, shown(number.value), number.unit));
     }
     say(String::new());
-    let mut heads = format!("{:<34}{:>10}", "latency", "count");
-    for head in ["p50", "p90", "p99", "p99.9", "max"] {
-        let _ = write!(heads, "{head:>12}");
+    if !report.latencies.is_empty() {
+        latencies(report).into_iter().for_each(&mut say);
+        say(String::new());
     }
-    say(heads);
-    for latency in &report.latencies {
-        let mut line = format!("{:<34}{:>10}", latency.stage, latency.count);
-        for us in [latency.p50_us, latency.p90_us, latency.p99_us, latency.p99_9_us, latency.max_us] {
-            let _ = write!(line, "{:>12}", shown_us(us));
-        }
-        say(line);
-    }
-    say(String::new());
     for goal in &report.goals {
         let verdict = if goal.is_met() { "met   " } else { "MISSED" };
         let value = format!("{} {}", shown(goal.value), goal.unit);
@@ -63,6 +57,22 @@ pub fn table(report: &Report) -> String {
         check.first.iter().for_each(|difference| say(format!("         {difference}")));
     }
     text
+}
+
+/// A line of heads and a line a stage.
+fn latencies(report: &Report) -> Vec<String> {
+    let mut heads = format!("{:<36}{:>10}", "latency", "count");
+    for head in ["p50", "p90", "p99", "p99.9", "max"] {
+        let _ = write!(heads, "{head:>12}");
+    }
+    let line = |latency: &Latency| {
+        let mut line = format!("{:<36}{:>10}", latency.stage, latency.count);
+        for us in [latency.p50_us, latency.p90_us, latency.p99_us, latency.p99_9_us, latency.max_us] {
+            let _ = write!(line, "{:>12}", shown_us(us));
+        }
+        line
+    };
+    std::iter::once(heads).chain(report.latencies.iter().map(line)).collect()
 }
 
 /// A number with as many digits as are worth reading.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::machine::{field, kilobytes};
 
@@ -42,6 +43,18 @@ pub fn process_cpu_seconds() -> f64 {
 pub fn max_resident_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     field(&status, "VmHWM").and_then(kilobytes).unwrap_or(0)
+}
+
+/// The memory that the process has resident now, in bytes.
+pub fn resident_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    field(&status, "VmRSS").and_then(kilobytes).unwrap_or(0)
+}
+
+/// How long this thread could have run and had to wait for a processor, since it began.
+pub fn waited_for_a_processor() -> Duration {
+    let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(stat.split_whitespace().nth(1).and_then(|ns| ns.parse().ok()).unwrap_or(0))
 }
 
 /// The bytes of all files in a directory and those below it.

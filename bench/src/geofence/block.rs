@@ -6,40 +6,66 @@ use geopush_model::{DeviceId, Fix, TenantId, UnixMillis};
 #[derive(Clone, Debug, Default)]
 pub struct Block {
     devices: Vec<u32>,
-    tenants: Vec<TenantId>,
-    ids: Vec<DeviceId>,
-    fixes: Vec<Fix>,
-    received: Vec<UnixMillis>,
+    pings: Vec<Owned>,
+}
+
+#[derive(Clone, Debug)]
+struct Owned {
+    tenant: TenantId,
+    id: DeviceId,
+    fix: Fix,
+    received_at: UnixMillis,
+}
+
+/// A ping of a block.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockPing<'b> {
+    /// Whose device it is of.
+    pub tenant: TenantId,
+    /// Which device.
+    pub id: &'b DeviceId,
+    /// What it says.
+    pub fix: &'b Fix,
+    /// When it was received.
+    pub received_at: UnixMillis,
 }
 
 impl Block {
     /// Forgets all pings.
     pub fn clear(&mut self) {
         self.devices.clear();
-        self.tenants.clear();
-        self.ids.clear();
-        self.fixes.clear();
-        self.received.clear();
+        self.pings.clear();
     }
 
     /// Adds a ping of the device at a place of the floor, with a number of its own.
     pub fn push(&mut self, device: u32, number: u32, tenant: TenantId, fix: Fix, received_at: UnixMillis) {
         self.devices.push(device);
-        self.tenants.push(tenant);
-        self.ids.push(name(number));
-        self.fixes.push(fix);
-        self.received.push(received_at);
+        self.pings.push(Owned { tenant, id: name(number), fix, received_at });
     }
 
-    /// Whose pings.
+    /// How many pings.
+    pub fn len(&self) -> usize {
+        self.pings.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.pings.is_empty()
+    }
+
+    /// Whose pings, as places of the floor.
     pub fn devices(&self) -> &[u32] {
         &self.devices
     }
 
-    /// The pings in order: whose, what, and when it was received.
-    pub fn pings(&self) -> impl Iterator<Item = (u32, &Fix, UnixMillis)> {
-        let fixes = self.fixes.iter().zip(&self.received);
-        self.devices.iter().zip(fixes).map(|(device, (fix, received))| (*device, fix, *received))
+    /// The pings in order.
+    pub fn pings(&self) -> impl Iterator<Item = BlockPing<'_>> {
+        self.pings.iter().map(|ping| BlockPing {
+            tenant: ping.tenant,
+            id: &ping.id,
+            fix: &ping.fix,
+            received_at: ping.received_at,
+        })
     }
 }
 

@@ -197,7 +197,8 @@ mod tests {
         let mut block = Block::default();
         traffic.fill(&mut block, pings);
         let mut told = vec![Vec::new(); devices as usize];
-        block.pings().for_each(|(device, fix, _)| told[device as usize].push(fix.clone()));
+        let pings = block.devices().iter().zip(block.pings());
+        pings.for_each(|(device, ping)| told[*device as usize].push(ping.fix.clone()));
         told
     }
 

@@ -169,6 +169,8 @@ pub enum Kind {
     Zone = 2 << 40,
     /// Devices on their way.
     Traffic = 3 << 40,
+    /// Places to look at.
+    Places = 4 << 40,
 }
 
 /// Rising sums.
