@@ -107,7 +107,7 @@ impl<'z> Stand<'z> {
             true => floor.grouped(block.devices()),
             false => floor.plain(block.devices()),
         };
-        let (engine_took, floor_took) = if *turn / GROUPED_EVERY % 2 == 0 {
+        let (engine_took, floor_took) = if (*turn / GROUPED_EVERY).is_multiple_of(2) {
             let took = on_floor();
             (engine.take(zones, block), took)
         } else {

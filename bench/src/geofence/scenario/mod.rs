@@ -40,7 +40,8 @@ const CHUNK: usize = 100_000;
 
 /// Runs all scenarios that were asked for: first what must see the process's memory untouched.
 pub fn run(run: &mut Run<'_>) -> Result<(), BoxError> {
-    let has = |part| run.options.has(part);
+    let options = run.options;
+    let has = |part| options.has(part);
     let (changes, cores, random) = (has(Scenario::Changes), has(Scenario::Cores), has(Scenario::Random));
     let (realistic, tenfold) = (has(Scenario::Realistic), has(Scenario::Realistic10m));
     if has(Scenario::Memory) {
@@ -66,17 +67,20 @@ pub fn run(run: &mut Run<'_>) -> Result<(), BoxError> {
             changes::run(run, &world, &zones)?;
         }
     }
-    let others: [(Scenario, fn(&mut Run<'_>) -> Result<(), BoxError>); 5] = [
-        (Scenario::Random, random::run_in_square),
-        (Scenario::Deep, deep::run),
-        (Scenario::Growth, growth::run),
-        (Scenario::Crowded, crowded::run),
-        (Scenario::Polygons, polygons::run),
-    ];
-    for (part, scenario) in others {
-        if run.options.has(part) {
-            scenario(run)?;
-        }
+    if random {
+        random::run_in_square(run)?;
+    }
+    if has(Scenario::Deep) {
+        deep::run(run)?;
+    }
+    if has(Scenario::Growth) {
+        growth::run(run)?;
+    }
+    if has(Scenario::Crowded) {
+        crowded::run(run)?;
+    }
+    if has(Scenario::Polygons) {
+        polygons::run(run)?;
     }
     Ok(())
 }

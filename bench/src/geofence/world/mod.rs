@@ -149,7 +149,7 @@ impl World {
 
     /// Randomness of one thing's own.
     pub fn random(&self, kind: Kind, number: usize) -> Random {
-        let spread = (number as u64).wrapping_add(kind as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let spread = ((kind as u64) << 40 | number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         Random::seed_from_u64(self.seed ^ spread)
     }
 
@@ -164,13 +164,13 @@ impl World {
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
     /// A tenant.
-    Tenant = 1 << 40,
+    Tenant = 1,
     /// A zone.
-    Zone = 2 << 40,
+    Zone = 2,
     /// Devices on their way.
-    Traffic = 3 << 40,
+    Traffic = 3,
     /// Places to look at.
-    Places = 4 << 40,
+    Places = 4,
 }
 
 /// Rising sums.
