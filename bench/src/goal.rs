@@ -1,6 +1,6 @@
 //! A number that was promised.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::table::shown;
 
@@ -11,7 +11,8 @@ pub struct Goal {
     pub name: String,
     /// Its unit; empty for a ratio.
     pub unit: String,
-    /// What was measured.
+    /// What was measured; NaN, and null in JSON, if nothing was.
+    #[serde(deserialize_with = "nan_of_null")]
     pub value: f64,
     /// What was promised.
     pub target: Target,
@@ -56,6 +57,10 @@ impl Goal {
     }
 }
 
+fn nan_of_null<'de, D: Deserializer<'de>>(value: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(value)?.unwrap_or(f64::NAN))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,7 +71,10 @@ mod tests {
             assert_eq!(Goal::at_least("n", "", value, 0.9).is_met(), least, "{value}");
             assert_eq!(Goal::at_most("n", "", value, 0.9).is_met(), most, "{value}");
         }
-        assert!(!Goal::at_least("n", "", f64::NAN, 0.9).is_met(), "what was not measured is no success");
+        let unmeasured = Goal::at_least("n", "", f64::NAN, 0.9);
+        assert!(!unmeasured.is_met(), "what was not measured is no success");
+        let read: Goal = serde_json::from_value(serde_json::to_value(&unmeasured).unwrap()).unwrap();
+        assert!(read.value.is_nan());
         assert_eq!(Goal::at_most("n", "ms", 1.0, 60.0).told(), "at most 60 ms");
     }
 }

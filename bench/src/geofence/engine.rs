@@ -1,10 +1,9 @@
-//! The engine as the bench drives it.
+//! The engine as the bench drives it: a slice's devices, given blocks of pings.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use geopush_geofence::engine::{Device, Rules, ZoneIndex};
-use geopush_model::{DeviceKey, Transition};
+use geopush_geofence::engine::{Arrival, DeviceHash, Devices, Outcomes, Rules, ZoneIndex};
+use geopush_model::Transition;
 
 use super::block::Block;
 
@@ -22,51 +21,75 @@ pub struct Exercised {
 }
 
 /// The devices of a slice.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Engine {
-    devices: HashMap<DeviceKey, Device>,
-    transitions: Vec<(usize, Transition)>,
+    devices: Devices,
+    /// Of the last block.
+    outcomes: Outcomes,
+    hashing: Duration,
     exercised: Exercised,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self {
+            devices: Devices::new(Rules::default()),
+            outcomes: Outcomes::default(),
+            hashing: Duration::ZERO,
+            exercised: Exercised::default(),
+        }
+    }
 }
 
 impl Engine {
     /// Takes a block's pings; only the engine's own work is timed.
     pub fn take(&mut self, zones: &ZoneIndex, block: &Block) -> Duration {
-        let rules = Rules::default();
-        self.transitions.clear();
+        self.outcomes.transitions.clear();
+        self.outcomes.born.clear();
+        self.outcomes.counts = Default::default();
         let began = Instant::now();
-        let mut out = Vec::new();
-        for (i, ping) in block.pings().enumerate() {
-            let around = zones.tenant(ping.tenant);
-            let key = DeviceKey { tenant: ping.tenant, device: ping.id.clone() };
-            match self.devices.get_mut(&key) {
-                Some(device) => drop(device.on_fix(ping.fix, ping.received_at, &around, &rules, &mut out)),
-                None => {
-                    let device = Device::appear(key.clone(), ping.fix, ping.received_at, &around, &mut out);
-                    self.devices.insert(key, device);
-                }
-            }
-            self.transitions.extend(out.drain(..).map(|transition| (i, transition)));
-        }
+        let hashes: Vec<_> = block.pings().map(|ping| DeviceHash::of(ping.tenant, ping.id)).collect();
+        self.hashing = began.elapsed();
+        let arrivals: Vec<_> = block
+            .pings()
+            .zip(hashes)
+            .map(|(ping, hash)| Arrival {
+                tenant: ping.tenant,
+                device: ping.id,
+                hash,
+                fixes: std::slice::from_ref(ping.fix),
+                received_at: ping.received_at,
+            })
+            .collect();
+        let began = Instant::now();
+        self.devices.take(zones, &arrivals, &mut self.outcomes);
         let took = began.elapsed();
-        self.exercised.fixes += block.len() as u64;
-        self.exercised.transitions += self.transitions.len() as u64;
+        let counts = &self.outcomes.counts;
+        self.exercised.fixes += counts.applied + counts.late + counts.duplicate;
+        self.exercised.safe_box += counts.safe_box_hits;
+        self.exercised.exact_tests += counts.exact_tests;
+        self.exercised.transitions += self.outcomes.transitions.len() as u64;
         took
     }
 
     /// The transitions of the last block, each with its ping's place there.
     pub fn transitions(&self) -> &[(usize, Transition)] {
-        &self.transitions
+        &self.outcomes.transitions
     }
 
     /// How long it took to hash the names of the last block's devices.
     pub fn hashing(&self) -> Duration {
-        Duration::ZERO
+        self.hashing
     }
 
     /// What it did since it was asked last.
     pub fn exercised(&mut self) -> Exercised {
         std::mem::take(&mut self.exercised)
+    }
+
+    /// How many stays its devices have in zones.
+    pub fn stays(&self) -> usize {
+        self.devices.stays()
     }
 
     /// How many devices it knows.

@@ -58,6 +58,8 @@ pub struct Cost {
     pub ratio: f64,
     /// What the engine did.
     pub exercised: Exercised,
+    /// Zones that a device is in, in the end.
+    pub stays: f64,
 }
 
 impl<'z> Stand<'z> {
@@ -80,7 +82,9 @@ impl<'z> Stand<'z> {
         bar.set_position(0);
         self.play(traffic, before, bar);
         self.engine.exercised();
-        self.play(traffic, pings, bar).cost(self.engine.exercised())
+        let blocks = self.play(traffic, pings, bar);
+        let stays = self.engine.stays() as f64 / self.engine.devices().max(1) as f64;
+        blocks.cost(self.engine.exercised(), stays)
     }
 
     fn play(&mut self, traffic: &mut Traffic<'_>, pings: usize, bar: &ProgressBar) -> Blocks {
@@ -132,15 +136,10 @@ impl<'z> Stand<'z> {
     pub fn check(&self, world: &World, check: &mut Check) -> Result<(), BoxError> {
         self.sample.check(world, check)
     }
-
-    /// The engine.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
-    }
 }
 
 impl Blocks {
-    fn cost(mut self, exercised: Exercised) -> Cost {
+    fn cost(mut self, exercised: Exercised, stays: f64) -> Cost {
         let engine_mean_ns = self.engine_ns.iter().sum::<f64>() / self.engine_ns.len() as f64;
         Cost {
             engine_ns: median(&mut self.engine_ns),
@@ -150,6 +149,7 @@ impl Blocks {
             hash_ns: median(&mut self.hash_ns),
             ratio: median(&mut self.ratios),
             exercised,
+            stays,
         }
     }
 }
@@ -175,8 +175,10 @@ impl Cost {
             ("answered by the safe box", "of all fixes", a_fix(safe_box)),
             ("exact tests", "a fix", a_fix(exact_tests)),
             ("transitions", "a fix", a_fix(transitions)),
+            ("zones that it is in", "a device", self.stays),
         ];
-        for (name, unit, value) in numbers {
+        // A short run has no block with the grouped floor.
+        for (name, unit, value) in numbers.into_iter().filter(|(_, _, value)| value.is_finite()) {
             report.number(&format!("{scenario}: {name}"), unit, value);
         }
     }
