@@ -7,6 +7,7 @@ mod note;
 mod replay;
 mod restore;
 mod serve;
+mod settings;
 mod state;
 mod work;
 mod zone_changes;

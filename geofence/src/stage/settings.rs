@@ -1,0 +1,167 @@
+//! The tenants' settings in the config topic, applied: what the evaluator must know of them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use geopush_log::Received;
+use geopush_model::{Config, ConfigItem, TenantId, Wire};
+
+/// What tenants chose, shared by a process's slices.
+#[derive(Default)]
+pub(super) struct Settings {
+    known: Mutex<Known>,
+    /// The tenants that ask for crossings.
+    crossings: ArcSwap<HashSet<TenantId>>,
+}
+
+impl Settings {
+    /// Applies records of the topic, in order.
+    pub(super) fn apply(&self, records: &[Received]) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.apply(records) {
+            self.crossings.store(known.crossings().into());
+        }
+    }
+
+    /// Whether a zone that one of the tenant's devices passes between two fixes gives transitions. It never waits, and
+    /// is next to free while no tenant asks for that.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no fix is judged by the line to it yet"))]
+    pub(super) fn detect_crossings(&self, tenant: TenantId) -> bool {
+        self.crossings.load().contains(&tenant)
+    }
+}
+
+/// Every tenant's latest version, and whether it asks for crossings.
+#[derive(Default)]
+struct Known(HashMap<TenantId, (i64, bool)>);
+
+impl Known {
+    /// Applies records in order; returns whether any tenant's choice changed. An older version is a late copy.
+    fn apply(&mut self, records: &[Received]) -> bool {
+        let mut changed = false;
+        for config in records.iter().filter_map(read) {
+            let ConfigItem::Tenant { detect_crossings, .. } = config.item else { continue };
+            let before = self.0.get(&config.tenant).copied();
+            if before.is_none_or(|(version, _)| version <= config.version) {
+                self.0.insert(config.tenant, (config.version, detect_crossings));
+                changed |= before.is_some_and(|(_, before)| before) != detect_crossings;
+            }
+        }
+        changed
+    }
+
+    fn crossings(&self) -> HashSet<TenantId> {
+        self.0.iter().filter(|(_, (_, asked))| *asked).map(|(tenant, _)| *tenant).collect()
+    }
+}
+
+fn read(record: &Received) -> Option<Config> {
+    match Config::decode(record.value.as_ref()?) {
+        Ok(config) => Some(config),
+        Err(error) => {
+            metrics::counter!("geopush_geofence_undecodable_config_total").increment(1);
+            tracing::error!(
+                offset = record.offset, %error,
+                "a configuration record could not be decoded and is not applied; look at the record, and upgrade \
+                 this process if a newer version wrote it"
+            );
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use geopush_embedded::Database;
+    use geopush_log::{EmbeddedLog, Follower, Record, SharedLog, Topic};
+    use geopush_model::DeviceId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const SHOP: TenantId = TenantId(Uuid::from_u128(1));
+    const OTHER: TenantId = TenantId(Uuid::from_u128(2));
+
+    struct Site {
+        log: SharedLog,
+        _dir: tempfile::TempDir,
+    }
+
+    impl Site {
+        async fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let log = EmbeddedLog::open(Database::open(dir.path()).unwrap(), 2).await.unwrap();
+            Self { log: Arc::new(log), _dir: dir }
+        }
+
+        async fn follow(&self) -> (Arc<Settings>, Follower) {
+            let settings = Arc::<Settings>::default();
+            let applied = Arc::clone(&settings);
+            let apply = move |records: &[Received]| applied.apply(records);
+            let follower = Follower::start(Arc::clone(&self.log), Topic::Config, apply).await.unwrap();
+            (settings, follower)
+        }
+
+        async fn item(&self, tenant: TenantId, version: i64, item: ConfigItem) {
+            let config = Config { tenant, version, item };
+            let record = Record::new(Topic::Config, config.key(), config.encode());
+            self.log.append(vec![record]).await.unwrap();
+        }
+
+        async fn choose(&self, tenant: TenantId, version: i64, detect_crossings: bool) {
+            self.item(tenant, version, ConfigItem::Tenant { name: "T".into(), detect_crossings }).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_chosen_before_the_start_is_known_at_it() {
+        let site = Site::new().await;
+        site.choose(SHOP, 1, true).await;
+        site.choose(OTHER, 1, false).await;
+        let (settings, _follower) = site.follow().await;
+        assert!(settings.detect_crossings(SHOP));
+        assert!(!settings.detect_crossings(OTHER), "another tenant has its own");
+        assert!(
+            !settings.detect_crossings(TenantId(Uuid::from_u128(3))),
+            "nobody asks for it by saying nothing"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_change_is_known_behind_the_barrier() {
+        let site = Site::new().await;
+        let (settings, follower) = site.follow().await;
+        for version in 1..20 {
+            let asked = version % 3 == 0;
+            site.choose(SHOP, version, asked).await;
+            follower.barrier().await.unwrap();
+            assert_eq!(settings.detect_crossings(SHOP), asked, "{version}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_late_copy_of_an_older_version_changes_nothing() {
+        let site = Site::new().await;
+        let (settings, follower) = site.follow().await;
+        site.choose(SHOP, 3, true).await;
+        follower.barrier().await.unwrap();
+        site.choose(SHOP, 2, false).await;
+        follower.barrier().await.unwrap();
+        assert!(settings.detect_crossings(SHOP));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_setting_is_passed_by() {
+        let site = Site::new().await;
+        let (settings, follower) = site.follow().await;
+        site.choose(SHOP, 1, true).await;
+        site.item(SHOP, 2, ConfigItem::Gone(DeviceId::new("d1").unwrap())).await;
+        site.log.append(vec![Record::new(Topic::Config, "x", b"\xff\xff".as_slice())]).await.unwrap();
+        site.choose(OTHER, 1, true).await;
+        follower.barrier().await.unwrap();
+        assert!(settings.detect_crossings(SHOP) && settings.detect_crossings(OTHER));
+    }
+}
