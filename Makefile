@@ -21,6 +21,7 @@ test-all: test ## And what needs promtool, Python, kcat, Java 17 and Maven: aler
 	tests/official-clients/run.sh $(BIN)
 	tests/outside-judge/run.sh $(BIN)
 	tests/contracts/run.sh $(BIN)
+	tests/outside-geometry/run.sh
 	tests/tour.sh $(BIN)
 	@echo "== on Kafka and Cassandra; the first time they are downloaded"
 	$(ON_SERVERS) --no-run
