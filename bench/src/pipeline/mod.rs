@@ -2,12 +2,14 @@
 //!
 //! [`kafka`]: a backlog of pings worked off by the evaluator, against a null stage with the same clients. [`store`]:
 //! deliveries made rows by the record stage, against the driver alone. [`latency`]: from an accepted ping to an
-//! accepted push at half of the saturating load, embedded and on servers. Ratios are of runs that took turns, so that
+//! accepted push at half of the saturating load, embedded and on servers. [`state`]: the evaluator with very many
+//! devices. Ratios are of runs that took turns, so that
 //! a machine that is slow today is slow for both.
 
 pub mod kafka;
 pub mod latency;
 mod servers;
+pub mod state;
 pub mod store;
 mod timeline;
 mod transactions;
@@ -38,6 +40,8 @@ pub enum Part {
     Kafka,
     /// Delivery rows, against the driver alone.
     Store,
+    /// A removed zone with very many devices in it, and the restore of very many, embedded and on Kafka.
+    State,
     /// Ping to push at half of the saturating load, embedded.
     Embedded,
     /// The same with Kafka and Cassandra on the same machine.
@@ -62,6 +66,12 @@ pub struct Options {
     /// Deliveries written in each run.
     #[arg(long, default_value_t = 80_000)]
     pub deliveries: usize,
+    /// Devices in the zone that is removed.
+    #[arg(long, default_value_t = 100_000)]
+    pub members: usize,
+    /// Devices that are restored.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub devices: usize,
     /// Phones on their way.
     #[arg(long, default_value_t = 2_000)]
     pub phones: usize,
@@ -113,12 +123,14 @@ impl Options {
     }
 
     fn parameters(&self) -> BTreeMap<String, serde_json::Value> {
-        let all: [(&str, serde_json::Value); 10] = [
+        let all: [(&str, serde_json::Value); 12] = [
             ("seconds", self.seconds.into()),
             ("only", format!("{:?}", self.only).into()),
             ("rounds", self.rounds.into()),
             ("pings", self.pings.into()),
             ("deliveries", self.deliveries.into()),
+            ("members", self.members.into()),
+            ("devices", self.devices.into()),
             ("phones", self.phones.into()),
             ("zones", self.zones.into()),
             ("first_rate", self.first_rate.into()),
@@ -137,10 +149,12 @@ pub async fn run(options: &Options) -> Result<Report, BoxError> {
     if options.rounds == 0
         || options.pings == 0
         || options.deliveries == 0
+        || options.members == 0
+        || options.devices == 0
         || options.phones == 0
         || options.zones == 0
     {
-        return Err("rounds, pings, deliveries, phones and zones must be above 0".into());
+        return Err("rounds, pings, deliveries, members, devices, phones and zones must be above 0".into());
     }
     let mut report = Report::begin("pipeline", options.seed);
     report.parameters = options.parameters();
@@ -149,6 +163,10 @@ pub async fn run(options: &Options) -> Result<Report, BoxError> {
     if options.has(Part::Embedded) {
         let backing = Backing::Embedded;
         latency::run(options.latency(), latency::EMBEDDED, &backing, &options.scratch, &mut report).await?;
+    }
+    let state = state::Plan { members: options.members, devices: options.devices };
+    if options.has(Part::State) {
+        state::run(state, state::Where::Embedded(&options.scratch), &mut report).await?;
     }
     let mut servers = Servers::new(options.kafka.clone(), options.cql.clone());
     if options.has(Part::Kafka) {
@@ -160,6 +178,9 @@ pub async fn run(options: &Options) -> Result<Report, BoxError> {
             rounds: options.rounds,
         };
         kafka::run(plan, &servers.kafka().await?, &mut report).await?;
+    }
+    if options.has(Part::State) {
+        state::run(state, state::Where::Kafka(&servers.kafka().await?), &mut report).await?;
     }
     if options.has(Part::Store) {
         let plan = store::Plan { deliveries: options.deliveries, rounds: options.rounds };

@@ -1,11 +1,11 @@
 //! What is to be published by the next commit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use geopush_log::{Record, Topic, TraceId};
 use geopush_model::{DeviceKey, Transition, UnixMillis, Wire};
 
-use crate::engine::FixOutcome;
+use crate::engine::Counts;
 
 /// The effects of pings, zone changes and silences that no commit has published yet.
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub(super) struct Effects {
     /// The devices whose own record is not as they are.
     touched: BTreeSet<DeviceKey>,
     rejected: Vec<Record>,
-    outcomes: BTreeMap<&'static str, u64>,
+    counts: Counts,
 }
 
 impl Effects {
@@ -27,42 +27,35 @@ impl Effects {
 
     /// Whether they should be committed before more are added.
     pub(super) fn are_enough(&self) -> bool {
-        self.transitions.len() + self.rejected.len() >= Self::ENOUGH
+        self.room() == 0
     }
 
-    /// A device made these transitions.
-    pub(super) fn add(&mut self, key: &DeviceKey, transitions: Vec<Transition>, trace: Option<TraceId>) {
-        if !transitions.is_empty() {
-            self.touch(key);
-            self.transitions.extend(transitions.into_iter().map(|transition| (transition, trace)));
+    /// How many more should be added before they are committed.
+    pub(super) fn room(&self) -> usize {
+        Self::ENOUGH.saturating_sub(self.transitions.len() + self.rejected.len())
+    }
+
+    /// Devices made these transitions, each because of what came with this trace.
+    pub(super) fn add(&mut self, transitions: impl IntoIterator<Item = (Transition, Option<TraceId>)>) {
+        for (transition, trace) in transitions {
+            self.touch(transition.key());
+            self.transitions.push((transition, trace));
         }
     }
 
     /// A device's own record must be written anew, or removed if the device is gone.
-    pub(super) fn touch(&mut self, key: &DeviceKey) {
-        self.touched.insert(key.clone());
-    }
-
-    pub(super) fn is_touched(&self, key: &DeviceKey) -> bool {
-        self.touched.contains(key)
+    pub(super) fn touch(&mut self, key: DeviceKey) {
+        self.touched.insert(key);
     }
 
     /// A ping could not be decoded.
     pub(super) fn reject(&mut self, record: Record) {
         self.rejected.push(record);
-        self.count("undecodable");
     }
 
-    pub(super) fn count_fix(&mut self, outcome: FixOutcome) {
-        self.count(match outcome {
-            FixOutcome::Applied => "applied",
-            FixOutcome::Late => "late",
-            FixOutcome::Duplicate => "duplicate",
-        });
-    }
-
-    fn count(&mut self, outcome: &'static str) {
-        *self.outcomes.entry(outcome).or_default() += 1;
+    /// What pings met with.
+    pub(super) fn count(&mut self, counts: &Counts) {
+        self.counts += *counts;
     }
 
     /// The devices whose own records must be written.
@@ -80,9 +73,16 @@ impl Effects {
 
     /// Logs and counts, once the commit is durable.
     pub(super) fn report(&self, now: UnixMillis) {
-        for (outcome, count) in &self.outcomes {
-            metrics::counter!("geopush_geofence_fixes_total", "outcome" => *outcome).increment(*count);
+        let Counts { applied, late, duplicate, inaccurate, safe_box_hits, exact_tests } = self.counts;
+        let undecodable = self.rejected.len() as u64;
+        for (outcome, count) in
+            [("applied", applied), ("late", late), ("duplicate", duplicate), ("undecodable", undecodable)]
+        {
+            metrics::counter!("geopush_geofence_fixes_total", "outcome" => outcome).increment(count);
         }
+        metrics::counter!("geopush_geofence_inaccurate_fixes_total").increment(inaccurate);
+        metrics::counter!("geopush_geofence_safe_box_hits_total").increment(safe_box_hits);
+        metrics::counter!("geopush_geofence_exact_tests_total").increment(exact_tests);
         for (transition, trace) in &self.transitions {
             let kind = transition.kind.as_str();
             metrics::counter!("geopush_geofence_transitions_total", "kind" => kind).increment(1);

@@ -1,12 +1,11 @@
 //! The work on one slice while it is owned.
 
-use std::collections::HashMap;
 use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use geopush_log::{Batch, Offset, Received, Record, Slice, StageError, Topic, rejected};
-use geopush_model::{DeviceKey, Ping, TenantId, UnixMillis, Wire, ZoneId};
+use geopush_model::{DeviceKey, Ping, UnixMillis, Wire, ZoneId};
 use tokio::time::MissedTickBehavior;
 
 use super::effects::Effects;
@@ -14,15 +13,17 @@ use super::gauges::Gauges;
 use super::note::Note;
 use super::restore::restore;
 use super::serve::Geofence;
-use super::state::SliceState;
+use super::state::{InHand, SliceState};
 use super::zone_changes::ZoneChanges;
 use super::zone_feed::News;
-use crate::engine::{TenantZones, ZoneChange};
+use crate::engine::ZoneChange;
 
 /// A position that moved without effects is committed after this time,
 const COMMIT_AFTER: Duration = Duration::from_secs(1);
 /// or this many pings. Until then a crash means that they are evaluated again, to no effect again.
 const COMMIT_AFTER_PINGS: usize = 5_000;
+/// So many pings are decoded before they are evaluated together.
+const GROUP: usize = 64;
 /// A flush interval has this many steps.
 const FLUSH_STEPS: u32 = 32;
 /// How often silences are looked for.
@@ -99,17 +100,19 @@ impl<'a> Work<'a> {
         let begun = Instant::now();
         self.wait_for_zones().await?;
         self.catch_up_with_zones();
-        let mut zones = HashMap::new();
         let mut effects = Effects::default();
+        let mut group = Vec::with_capacity(GROUP);
         for record in &batch.records {
-            self.take_record(record, &mut zones, &mut effects).await?;
-            self.position = record.offset + 1;
-            self.uncommitted_pings += 1;
-            if effects.are_enough() {
-                self.commit(std::mem::take(&mut effects), Vec::new()).await?;
+            let Some(ping) = self.decode(record, &mut effects) else { continue };
+            // Time, in a backlog, is that of the record in hand.
+            let now = ping.received_at;
+            if group.len() == GROUP || effects.are_enough() || self.state.may_expire(now) {
+                self.take(&mut group, record.offset, &mut effects).await?;
+                self.expire(now, &mut effects).await?;
             }
+            group.push(InHand { offset: record.offset, trace: record.trace, ping });
         }
-        self.position = batch.next;
+        self.take(&mut group, batch.next, &mut effects).await?;
         metrics::histogram!("geopush_geofence_batch_seconds").record(begun.elapsed().as_secs_f64());
         if !effects.is_empty() {
             return self.commit(effects, Vec::new()).await;
@@ -118,43 +121,49 @@ impl<'a> Work<'a> {
         self.commit_position_if_due().await
     }
 
-    async fn take_record(
-        &mut self,
-        record: &Received,
-        zones: &mut HashMap<TenantId, Arc<TenantZones>>,
-        effects: &mut Effects,
-    ) -> Result<(), StageError> {
+    fn decode(&self, record: &Received, effects: &mut Effects) -> Option<Ping> {
         let decoded = match &record.value {
             Some(value) => Ping::decode(value).map_err(|error| error.to_string()),
             None => Err("a ping has a value".to_owned()),
         };
-        let ping = match decoded {
-            Ok(ping) => ping,
-            Err(reason) => {
-                let (slice, offset) = (self.slice.number(), record.offset);
-                tracing::warn!(
-                    slice,
-                    offset,
-                    reason,
-                    "a ping could not be decoded; it goes to geopush.rejected"
-                );
-                effects.reject(rejected(Topic::Pings, slice, record, &reason));
-                return Ok(());
-            }
+        let rejected = |reason: String| {
+            let (slice, offset) = (self.slice.number(), record.offset);
+            tracing::warn!(slice, offset, reason, "a ping could not be decoded; it goes to geopush.rejected");
+            effects.reject(rejected(Topic::Pings, slice, record, &reason));
         };
-        // Time, in a backlog, is that of the record in hand.
-        while self.state.may_expire(ping.received_at) {
-            self.state.expire(ping.received_at, effects);
-            if effects.are_enough() {
-                self.commit(std::mem::take(effects), Vec::new()).await?;
+        decoded.map_err(rejected).ok()
+    }
+
+    /// Takes the pings in hand, which are all before `next`.
+    async fn take(
+        &mut self,
+        group: &mut Vec<InHand>,
+        next: Offset,
+        effects: &mut Effects,
+    ) -> Result<(), StageError> {
+        if !self.zone_changes.is_empty() {
+            for InHand { ping, .. } in &*group {
+                self.zone_changes.apply_to(&ping.key(), &mut self.state, effects);
             }
         }
-        if !self.zone_changes.is_empty() {
-            self.zone_changes.apply_to(&ping.key(), &mut self.state, effects);
+        self.state.take(self.stage.feed.index(), group, effects);
+        self.uncommitted_pings += group.len();
+        self.position = next;
+        group.clear();
+        self.commit_if_enough(effects).await
+    }
+
+    /// Ends the stays of devices that had been silent for too long at a time.
+    async fn expire(&mut self, now: UnixMillis, effects: &mut Effects) -> Result<(), StageError> {
+        while self.state.may_expire(now) {
+            self.state.expire(now, effects);
+            self.commit_if_enough(effects).await?;
         }
-        let zones = zones.entry(ping.tenant).or_insert_with(|| self.stage.feed.tenant(ping.tenant));
-        self.state.take(&ping, record.offset, zones, record.trace, effects);
         Ok(())
+    }
+
+    async fn commit_if_enough(&mut self, effects: &mut Effects) -> Result<(), StageError> {
+        if effects.are_enough() { self.commit(std::mem::take(effects), Vec::new()).await } else { Ok(()) }
     }
 
     /// The read barrier: what was answered to a merchant is seen by every ping that came later.
@@ -179,11 +188,11 @@ impl<'a> Work<'a> {
     fn reconcile_zones(&mut self) {
         let from = self.zone_changes.taken();
         let (_, next) = self.stage.feed.since(from);
-        let news = |(zone, member): (ZoneId, DeviceKey)| match self.stage.feed.latest(zone) {
+        let news = |(zone, member): (ZoneId, &DeviceKey)| match self.stage.feed.latest(zone) {
             None => Some((from, Arc::new(ZoneChange::vanished(member.tenant, zone)))),
             Some((offset, change)) => (offset >= from).then_some((offset, change)),
         };
-        let mut changes: Vec<_> = self.state.zones_with_members().into_iter().filter_map(news).collect();
+        let mut changes: Vec<_> = self.state.zones_with_members().filter_map(news).collect();
         changes.sort_by_key(|(offset, _)| *offset);
         self.zone_changes.take(changes, next, &self.state);
     }
@@ -202,16 +211,10 @@ impl<'a> Work<'a> {
         if self.state.may_expire(now) || !buckets.is_empty() {
             caught_up = self.slice.is_caught_up().await?.then_some(now);
         }
-        if let Some(now) = caught_up {
-            while self.state.may_expire(now) {
-                let mut effects = Effects::default();
-                self.state.expire(now, &mut effects);
-                if !effects.is_empty() {
-                    self.commit(effects, Vec::new()).await?;
-                }
-            }
-        }
         let mut effects = Effects::default();
+        if let Some(now) = caught_up {
+            self.expire(now, &mut effects).await?;
+        }
         let position = self.position;
         let flushed: Vec<_> =
             buckets.flat_map(|bucket| self.state.flush(bucket, position, caught_up, &mut effects)).collect();

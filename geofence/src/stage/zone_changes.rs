@@ -11,7 +11,7 @@ use geopush_model::{DeviceKey, ZoneId};
 
 use super::effects::Effects;
 use super::state::SliceState;
-use crate::engine::ZoneChange;
+use crate::engine::{Slot, ZoneChange};
 
 /// Changes, each with the members that it has not been applied to yet.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) struct ZoneChanges {
 struct Waiting {
     change: Arc<ZoneChange>,
     /// Never empty.
-    members: BTreeSet<DeviceKey>,
+    members: BTreeSet<Slot>,
 }
 
 impl ZoneChanges {
@@ -78,9 +78,10 @@ impl ZoneChanges {
             let offsets = self.by_zone.get(&zone).into_iter().flatten();
             offsets.map(move |offset| (*offset, zone))
         };
-        let changes: BTreeSet<_> = state.zones_of(device).into_iter().flat_map(of_zone).collect();
+        let Some((slot, member)) = state.member(device) else { return };
+        let changes: BTreeSet<_> = member.memberships.iter().flat_map(|stay| of_zone(stay.zone)).collect();
         for change in changes {
-            self.apply(change, |members| members.take(device), state, effects);
+            self.apply(change, |members| members.take(&slot), state, effects);
         }
     }
 
@@ -96,13 +97,13 @@ impl ZoneChanges {
     fn apply(
         &mut self,
         key: (Offset, ZoneId),
-        choose: impl FnOnce(&mut BTreeSet<DeviceKey>) -> Option<DeviceKey>,
+        choose: impl FnOnce(&mut BTreeSet<Slot>) -> Option<Slot>,
         state: &mut SliceState,
         effects: &mut Effects,
     ) {
         let Some(waiting) = self.waiting.get_mut(&key) else { return };
         if let Some(member) = choose(&mut waiting.members) {
-            state.change_zone(&member, &waiting.change, effects);
+            state.change_zone(member, &waiting.change, effects);
         }
         if waiting.members.is_empty() {
             self.end(key);

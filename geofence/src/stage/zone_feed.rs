@@ -5,10 +5,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use geopush_log::{Offset, Received};
-use geopush_model::{TenantId, Wire, Zone, ZoneId};
+use geopush_model::{Wire, Zone, ZoneId};
 use tokio::sync::watch;
 
-use crate::engine::{TenantZones, ZoneChange, ZoneIndex};
+use crate::engine::{ZoneChange, ZoneIndex};
 
 /// All zones as the topic says, shared by a process's slices.
 pub(super) struct ZoneFeed {
@@ -77,9 +77,9 @@ impl ZoneFeed {
         self.index.apply(known.latest.values().map(|(_, change)| change.as_ref()));
     }
 
-    /// A tenant's zones, at least as new as every change that was told before.
-    pub(super) fn tenant(&self, tenant: TenantId) -> Arc<TenantZones> {
-        self.index.tenant(tenant)
+    /// The zones, at least as new as every change that was told before.
+    pub(super) fn index(&self) -> &ZoneIndex {
+        &self.index
     }
 
     /// The changes from an offset on, and the offset that they reach.

@@ -60,7 +60,7 @@ impl Devices {
         out: &mut Vec<Transition>,
         change: impl FnOnce(&mut Device, &Rules, &mut Vec<Transition>),
     ) {
-        if let Some(key) = self.member_key(slot).cloned() {
+        if let Some(key) = self.member(slot).map(|device| device.key.clone()) {
             self.change(slot, key, out, |device, rules, out| {
                 change(device, rules, out);
                 // It may enter again where it is.

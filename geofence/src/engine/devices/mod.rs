@@ -95,10 +95,16 @@ impl Devices {
         }
     }
 
-    /// The key of a device that is in zones.
+    /// A device that is in zones; its line knows better when anything was received of it last.
     #[must_use]
-    pub fn member_key(&self, slot: Slot) -> Option<&DeviceKey> {
-        self.lines[slot.0].member().map(|place| &self.members.device(place).key)
+    pub fn member(&self, slot: Slot) -> Option<&Device> {
+        self.lines[slot.0].member().map(|place| self.members.device(place))
+    }
+
+    /// The time of a device's last fix.
+    #[must_use]
+    pub fn last_fixed(&self, slot: Slot) -> UnixMillis {
+        self.lines[slot.0].fixed_at()
     }
 
     /// The devices that are in a zone.

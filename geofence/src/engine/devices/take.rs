@@ -1,5 +1,7 @@
 //! Pings: most change nothing, and their device's line says so.
 
+use std::ops::AddAssign;
+
 use geopush_model::{DeviceId, DeviceKey, Fix, TenantId, Transition, UnixMillis};
 
 use super::judge::Which;
@@ -54,6 +56,17 @@ pub struct Counts {
     pub safe_box_hits: u64,
     /// Shapes that the others were compared with.
     pub exact_tests: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.applied += more.applied;
+        self.late += more.late;
+        self.duplicate += more.duplicate;
+        self.inaccurate += more.inaccurate;
+        self.safe_box_hits += more.safe_box_hits;
+        self.exact_tests += more.exact_tests;
+    }
 }
 
 impl Counts {
