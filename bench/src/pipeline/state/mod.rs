@@ -21,7 +21,7 @@ use indicatif::ProgressBar;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::progress;
+use crate::progress;
 use crate::report::Report;
 
 /// Nothing has happened for this long: nothing more will.
