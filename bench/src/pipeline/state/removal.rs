@@ -104,7 +104,8 @@ async fn visits(
                 watch.visits += 1;
                 // Everybody comes once: what is in hand of one device would make the next wait.
                 let name = format!("visitor-{:06}", watch.visits);
-                let (arrives, place) = (watch.visits % 2 == 0, if watch.visits % 2 == 0 { SHOP } else { ELSEWHERE });
+                let arrives = watch.visits.is_multiple_of(2);
+                let place = if arrives { SHOP } else { ELSEWHERE };
                 let record = ping(site, &name, place, now())?;
                 if arrives {
                     sent.insert(name, Instant::now());
