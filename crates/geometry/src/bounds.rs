@@ -69,22 +69,6 @@ impl Extent {
         Self { west, width: width.min(360.0), south, north, reach_m: 0.0 }
     }
 
-    /// Surely no more than the geodesic distance in metres from a position to the shape; 0 near and inside it.
-    ///
-    /// A degree of latitude has a least length; and a position's distance to another meridian is at least its
-    /// distance through the Earth to the half-plane of that meridian.
-    pub(crate) fn distance_at_least_m(&self, position: Position) -> f64 {
-        let south_north = (self.south - position.lat).max(position.lat - self.north).max(0.0);
-        let mut least = south_north * MIN_METRES_PER_DEGREE_LAT;
-        if least <= self.reach_m {
-            let past_west = (position.lon - self.west).rem_euclid(360.0);
-            let gap = (past_west - self.width).min(360.0 - past_west).clamp(0.0, 90.0);
-            least = least.max(axis_distance_m(position.lat) * gap.to_radians().sin());
-        }
-        // Less than rounding can add.
-        (least * (1.0 - 1e-9) - self.reach_m - 1e-6).max(0.0)
-    }
-
     /// One or two boxes that hold every position within `margin_m` of the shape.
     pub(crate) fn bounds(&self, margin_m: f64) -> Vec<Bounds> {
         let reach_m = self.reach_m + margin_m.max(0.0);

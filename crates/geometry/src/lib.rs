@@ -18,15 +18,16 @@ mod around;
 mod bounds;
 mod circle;
 mod crossing;
+mod edges;
 mod ellipsoid;
 mod error;
 mod json;
+mod metric;
 mod plane;
 mod polygons;
 mod position;
 mod prepared;
 mod reach;
-mod ring_tree;
 mod shape;
 mod validity;
 
