@@ -5,7 +5,7 @@ mod fixtures;
 use fixtures::claims::{check, shop, with};
 use fixtures::events::{Event, Silence, at, change, fix_at, received, run, vague};
 use fixtures::*;
-use geopush_geofence::engine::Device;
+use geopush_geofence::engine::{Device, ZoneChange};
 use geopush_geometry::Shape;
 use geopush_model::{DeviceState, UnixMillis, Wire};
 
@@ -287,9 +287,9 @@ fn a_device_in_a_heap_of_zones_fits_into_a_record() {
     let heap =
         (0..4_000).map(|n| with(zone(n, circle(0.0, 100.0)), |z| z.external_id = Some("x".repeat(256))));
     let mut engine = Engine::default();
-    let mut events: Vec<_> = heap.map(change).collect();
-    events.push(at(10, 0.0));
-    assert_eq!(run(&mut engine, &events).len(), Device::MOST_STAYS);
+    let heap: Vec<_> = heap.map(|zone| ZoneChange::to(&zone)).collect();
+    engine.index.apply(&heap);
+    assert_eq!(run(&mut engine, &[at(10, 0.0)]).len(), Device::MOST_STAYS);
     let entry = engine.written_down()[0].to_entry();
     let state = DeviceState { devices: vec![entry], as_of: u64::MAX };
     assert!(state.encode().len() < 1_000_000 - 200, "with its key");

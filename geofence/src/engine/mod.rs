@@ -3,7 +3,6 @@
 mod device;
 mod devices;
 mod index;
-mod near;
 mod reference;
 mod rules;
 mod safe_box;
@@ -13,8 +12,7 @@ mod zones;
 pub use device::Device;
 pub use devices::{Arrival, Counts, DeviceHash, Devices, Outcomes, Slot};
 pub use index::{Around, Stamp, TenantZones, TileId, ZoneIndex};
-pub use near::ZonesNear;
 pub use reference::Reference;
 pub use rules::Rules;
-pub use step::FixOutcome;
+use step::FixOutcome;
 pub use zones::{PreparedZone, ZoneChange};

@@ -8,12 +8,11 @@ use geopush_model::{
     DeviceKey, ExitReason, Fix, Membership, Transition, TransitionId, TransitionKind, UnixMillis, ZoneId,
 };
 
-use super::near::ZonesNear;
-use super::{Device, PreparedZone, Rules, ZoneChange};
+use super::{Around, Device, PreparedZone, Rules, ZoneChange};
 
 /// What became of a fix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FixOutcome {
+pub(super) enum FixOutcome {
     /// It is the device's last fix now.
     Applied,
     /// It is older than the device's last fix, and had no effect.
@@ -53,43 +52,18 @@ impl Device {
     /// into one record of the log, or one tenant's heap of zones would stop everyone's pings.
     pub const MOST_STAYS: usize = 3_000;
 
-    /// A device's first fix.
-    pub fn appear(
-        key: DeviceKey,
-        fix: &Fix,
-        received_at: UnixMillis,
-        zones: &impl ZonesNear,
-        out: &mut Vec<Transition>,
-    ) -> Self {
-        let mut device = Self::new(key, fix.clone(), received_at);
-        device.on_first_fix(zones, out);
-        device
-    }
-
-    /// A further fix.
-    pub fn on_fix(
-        &mut self,
-        fix: &Fix,
-        received_at: UnixMillis,
-        zones: &impl ZonesNear,
-        rules: &Rules,
-        out: &mut Vec<Transition>,
-    ) -> FixOutcome {
-        self.on_next_fix(fix, received_at, zones, rules, out).0
-    }
-
     /// It was made of its first fix.
-    pub(super) fn on_first_fix(&mut self, zones: &impl ZonesNear, out: &mut Vec<Transition>) -> Met {
+    pub(super) fn on_first_fix(&mut self, zones: &Around<'_>, out: &mut Vec<Transition>) -> Met {
         let (at, received_at) = (self.last_fix.time, Some(self.last_received));
         self.meet(zones, Occasion { at, initial: true, received_at }, out)
     }
 
-    /// A further fix, and what it met.
-    pub(super) fn on_next_fix(
+    /// A further fix.
+    pub(super) fn on_fix(
         &mut self,
         fix: &Fix,
         received_at: UnixMillis,
-        zones: &impl ZonesNear,
+        zones: &Around<'_>,
         rules: &Rules,
         out: &mut Vec<Transition>,
     ) -> (FixOutcome, Met) {
@@ -168,13 +142,17 @@ impl Device {
     }
 
     /// What the last fix means in the zones near it, and in those that it is in.
-    fn meet(&mut self, zones: &impl ZonesNear, occasion: Occasion, out: &mut Vec<Transition>) -> Met {
+    fn meet(&mut self, zones: &Around<'_>, occasion: Occasion, out: &mut Vec<Transition>) -> Met {
         let mut met = Met::default();
         let mut due = Due::default();
         let mut seen = 0;
-        zones.for_each_near(self.last_fix.position, |zone, surely_inside| {
-            seen += usize::from(self.judge(zone, surely_inside, occasion.at, &mut due, &mut met));
-        });
+        let position = self.last_fix.position;
+        for zone in zones.covering() {
+            seen += usize::from(self.judge(zone, true, occasion.at, &mut due, &mut met));
+        }
+        for zone in zones.touching_at(position) {
+            seen += usize::from(self.judge(zone, false, occasion.at, &mut due, &mut met));
+        }
         if seen < self.memberships.len() {
             self.judge_elsewhere(zones, occasion.at, &mut due, &mut met);
         }
@@ -210,21 +188,21 @@ impl Device {
         stay.is_ok()
     }
 
-    /// Judges the members' zones that are not near: most often they were left for places far away.
-    fn judge_elsewhere(&self, zones: &impl ZonesNear, at: UnixMillis, due: &mut Due<'_>, met: &mut Met) {
-        let mut near = vec![false; self.memberships.len()];
-        zones.for_each_near(self.last_fix.position, |zone, _| {
+    /// Judges the members' zones that are not at the position: it may be in their buffers, or far away.
+    fn judge_elsewhere(&self, zones: &Around<'_>, at: UnixMillis, due: &mut Due<'_>, met: &mut Met) {
+        let mut here = vec![false; self.memberships.len()];
+        for zone in zones.covering().chain(zones.touching_at(self.last_fix.position)) {
             if let Ok(i) = self.find(zone.id) {
-                near[i] = true;
+                here[i] = true;
             }
-        });
-        let elsewhere = self.memberships.iter().zip(near).filter(|(_, near)| !near);
+        }
+        let elsewhere = self.memberships.iter().zip(here).filter(|(_, here)| !here);
         // A zone that is not there any more is left by its change, which is on its way.
-        for zone in elsewhere.filter_map(|(stay, _)| zones.zone(stay.zone)) {
-            let mut only_members = Due::default();
-            self.judge(&zone, false, at, &mut only_members, met);
-            due.exits.append(&mut only_members.exits);
-            due.dwells.append(&mut only_members.dwells);
+        for zone in elsewhere.filter_map(|(stay, _)| zones.get(stay.zone)) {
+            let mut due_there = Due::default();
+            self.judge(&zone, false, at, &mut due_there, met);
+            due.exits.append(&mut due_there.exits);
+            due.dwells.append(&mut due_there.dwells);
         }
     }
 

@@ -34,7 +34,7 @@ impl Devices {
                     *device = Device::new(arrival.key(), fix.clone(), arrival.received_at);
                     (FixOutcome::Applied, device.on_first_fix(&around, out))
                 }
-                Which::Further => device.on_next_fix(fix, arrival.received_at, &around, rules, out),
+                Which::Further => device.on_fix(fix, arrival.received_at, &around, rules, out),
             };
             counts.count(outcome);
             counts.inaccurate += u64::from(met.inaccurate);

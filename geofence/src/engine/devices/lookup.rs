@@ -5,8 +5,8 @@ use super::DeviceHash;
 /// From hashes to places: 8 bytes an entry, the tag and the place.
 ///
 /// A table a bucket, so that a bucket's devices stand together, and growing stops the pings for one small table only.
-/// A table is open addressed: an entry stands at the place that its tag's size calls for, or as near behind as it
-/// can, so growing needs nothing but the tags.
+/// A table is made of cache lines: an entry stands in the line that its tag's size calls for, or, where that is full,
+/// in the next one that is not. So growing needs nothing but the tags, and most searches read one line.
 #[derive(Debug)]
 pub(super) struct Lookup {
     tables: Box<[Table]>,
@@ -15,40 +15,24 @@ pub(super) struct Lookup {
 
 #[derive(Debug)]
 struct Table {
-    entries: Box<[Entry]>,
-    used: u32,
+    lines: Box<[Line]>,
+    used: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    tag: u32,
-    place: u32,
+/// A cache line of entries, the free ones last.
+#[derive(Clone, Debug)]
+#[repr(C, align(64))]
+struct Line {
+    tags: [u32; Line::ENTRIES],
+    places: [u32; Line::ENTRIES],
 }
 
-/// Where the search for a hash begins, and the entry there, which was asked of the memory before it is needed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Search {
-    start: u32,
-    entry: Entry,
-}
-
-impl Default for Search {
-    fn default() -> Self {
-        Self { start: 0, entry: Entry::FREE }
-    }
-}
-
-impl Entry {
-    const FREE: Self = Self { tag: 0, place: u32::MAX };
-
-    fn is_free(self) -> bool {
-        self.place == u32::MAX
-    }
-}
+/// No place: what stands in a free entry.
+const FREE: u32 = u32::MAX;
 
 impl Lookup {
     pub(super) fn new() -> Self {
-        let table = || Table { entries: vec![Entry::FREE; Table::LEAST].into(), used: 0 };
+        let table = || Table { lines: vec![Line::FREE; Table::LEAST].into(), used: 0 };
         Self { tables: (0..DeviceHash::BUCKETS).map(|_| table()).collect(), len: 0 }
     }
 
@@ -56,112 +40,174 @@ impl Lookup {
         self.len
     }
 
+    /// Something that a search for the hash will read first, to have asked the memory for it.
     #[inline]
-    pub(super) fn begin(&self, hash: DeviceHash) -> Search {
-        let table = &self.tables[usize::from(hash.bucket())];
-        let start = table.start_of(hash.tag());
-        Search { start: start as u32, entry: table.entries[start] }
+    pub(super) fn touch(&self, hash: DeviceHash) -> u32 {
+        let table = self.table(hash);
+        table.lines[table.line_of(hash.tag())].places[0]
     }
 
-    /// The place of a hash, given that nothing was added or removed since the search began. `is_it` compares what
-    /// the tag doesn't tell.
+    /// The place of a hash, or of another one with the same tag; right all but once in a billion times.
     #[inline]
-    pub(super) fn end(&self, hash: DeviceHash, search: Search, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        let table = &self.tables[usize::from(hash.bucket())];
-        let (mut at, mut entry) = (search.start as usize, search.entry);
-        while !entry.is_free() {
-            if entry.tag == hash.tag() && is_it(entry.place) {
-                return Some(entry.place);
+    pub(super) fn likely(&self, hash: DeviceHash) -> Option<u32> {
+        self.find(hash, |_| true)
+    }
+
+    /// The place of a hash. `is_it` compares what the tag doesn't tell.
+    #[inline]
+    pub(super) fn find(&self, hash: DeviceHash, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let (table, tag) = (self.table(hash), hash.tag());
+        let mut at = table.line_of(tag);
+        loop {
+            let line = &table.lines[at];
+            let mut alike = line.alike(tag);
+            while alike != 0 {
+                let place = line.places[alike.trailing_zeros() as usize];
+                if place != FREE && is_it(place) {
+                    return Some(place);
+                }
+                alike &= alike - 1;
+            }
+            if !line.is_full() {
+                return None;
             }
             at = table.after(at);
-            entry = table.entries[at];
         }
-        None
-    }
-
-    pub(super) fn find(&self, hash: DeviceHash, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        self.end(hash, self.begin(hash), is_it)
     }
 
     /// Adds a hash that is not there.
     pub(super) fn add(&mut self, hash: DeviceHash, place: u32) {
         let table = &mut self.tables[usize::from(hash.bucket())];
         table.make_room();
-        table.put(Entry { tag: hash.tag(), place });
+        table.put(hash.tag(), place);
         self.len += 1;
     }
 
     /// Removes a hash that is at this place.
     pub(super) fn remove(&mut self, hash: DeviceHash, place: u32) {
-        let table = &mut self.tables[usize::from(hash.bucket())];
-        let mut at = table.start_of(hash.tag());
-        while table.entries[at].place != place {
-            assert!(!table.entries[at].is_free(), "only what was added is removed");
-            at = table.after(at);
-        }
-        table.take_out(at);
+        self.tables[usize::from(hash.bucket())].remove(hash.tag(), place);
         self.len -= 1;
     }
 
     /// The places of a bucket's devices.
     pub(super) fn bucket(&self, number: u8) -> impl Iterator<Item = u32> {
-        let entries = self.tables[usize::from(number)].entries.iter();
-        entries.filter(|entry| !entry.is_free()).map(|entry| entry.place)
+        self.tables[usize::from(number)].entries().map(|(_, place)| place)
     }
 
     /// The memory it holds, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        let entries: usize = self.tables.iter().map(|table| table.entries.len()).sum();
-        entries * size_of::<Entry>() + self.tables.len() * size_of::<Table>()
+        let lines: usize = self.tables.iter().map(|table| table.lines.len()).sum();
+        lines * size_of::<Line>() + self.tables.len() * size_of::<Table>()
+    }
+
+    #[inline]
+    fn table(&self, hash: DeviceHash) -> &Table {
+        &self.tables[usize::from(hash.bucket())]
+    }
+}
+
+impl Line {
+    const ENTRIES: usize = 8;
+    const FREE: Self = Self { tags: [0; Self::ENTRIES], places: [FREE; Self::ENTRIES] };
+
+    /// Which entries have the tag, a bit each; free ones may.
+    #[inline]
+    fn alike(&self, tag: u32) -> u32 {
+        (0..Self::ENTRIES).fold(0, |alike, i| alike | u32::from(self.tags[i] == tag) << i)
+    }
+
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.places[Self::ENTRIES - 1] != FREE
+    }
+
+    fn used(&self) -> usize {
+        self.places.iter().take_while(|place| **place != FREE).count()
+    }
+
+    fn put(&mut self, tag: u32, place: u32) {
+        let i = self.used();
+        (self.tags[i], self.places[i]) = (tag, place);
+    }
+
+    /// Fills the gap that an entry leaves with the last one.
+    fn take_out(&mut self, i: usize) -> (u32, u32) {
+        let (entry, last) = ((self.tags[i], self.places[i]), self.used() - 1);
+        (self.tags[i], self.places[i]) = (self.tags[last], self.places[last]);
+        self.places[last] = FREE;
+        entry
     }
 }
 
 impl Table {
-    const LEAST: usize = 16;
+    const LEAST: usize = 2;
 
-    fn start_of(&self, tag: u32) -> usize {
-        ((u64::from(tag) * self.entries.len() as u64) >> 32) as usize
+    #[inline]
+    fn line_of(&self, tag: u32) -> usize {
+        ((u64::from(tag) * self.lines.len() as u64) >> 32) as usize
     }
 
+    #[inline]
     fn after(&self, at: usize) -> usize {
-        if at + 1 == self.entries.len() { 0 } else { at + 1 }
+        if at + 1 == self.lines.len() { 0 } else { at + 1 }
     }
 
-    fn put(&mut self, entry: Entry) {
-        let mut at = self.start_of(entry.tag);
-        while !self.entries[at].is_free() {
+    fn entries(&self) -> impl Iterator<Item = (u32, u32)> {
+        let entries = self.lines.iter().flat_map(|line| line.tags.into_iter().zip(line.places));
+        entries.filter(|(_, place)| *place != FREE)
+    }
+
+    fn put(&mut self, tag: u32, place: u32) {
+        let mut at = self.line_of(tag);
+        while self.lines[at].is_full() {
             at = self.after(at);
         }
-        self.entries[at] = entry;
+        self.lines[at].put(tag, place);
         self.used += 1;
     }
 
-    /// Keeps it at most four fifths full, growing by a quarter: no emptier than about two thirds.
+    /// Keeps it at most four fifths full, growing by a quarter: no emptier than six tenths, once it has grown.
     fn make_room(&mut self) {
-        if (self.used as usize + 1) * 5 <= self.entries.len() * 4 {
+        if (self.used + 1) * 5 <= self.lines.len() * Line::ENTRIES * 4 {
             return;
         }
-        let capacity = (self.entries.len() + self.entries.len() / 4).next_multiple_of(8);
-        let before = std::mem::replace(&mut self.entries, vec![Entry::FREE; capacity].into());
+        let more = self.lines.len().div_ceil(4);
+        let lines = vec![Line::FREE; self.lines.len() + more].into();
+        let before = Self { lines: std::mem::replace(&mut self.lines, lines), used: self.used };
         self.used = 0;
-        before.iter().filter(|entry| !entry.is_free()).for_each(|entry| self.put(*entry));
+        before.entries().for_each(|(tag, place)| self.put(tag, place));
     }
 
-    /// Frees a place, and moves what stands behind it as near to its start as it can.
-    fn take_out(&mut self, mut hole: usize) {
-        let len = self.entries.len();
-        let distance = |from: usize, to: usize| if to >= from { to - from } else { to + len - from };
-        let mut at = self.after(hole);
-        while !self.entries[at].is_free() {
-            let start = self.start_of(self.entries[at].tag);
-            if distance(start, at) >= distance(hole, at) {
-                self.entries[hole] = self.entries[at];
-                hole = at;
+    fn remove(&mut self, tag: u32, place: u32) {
+        let mut at = self.line_of(tag);
+        let i = loop {
+            if let Some(i) = self.lines[at].places.iter().position(|there| *there == place) {
+                break i;
             }
+            assert!(self.lines[at].is_full(), "only what was added is removed");
             at = self.after(at);
-        }
-        self.entries[hole] = Entry::FREE;
+        };
         self.used -= 1;
+        // A line that was full may have sent others on: as it is not full any more, one of them comes back.
+        let mut full = self.lines[at].is_full();
+        self.lines[at].take_out(i);
+        let mut next = self.after(at);
+        while full && next != at {
+            full = self.lines[next].is_full();
+            if let Some(i) = self.sent_on(next, at) {
+                let (tag, place) = self.lines[next].take_out(i);
+                self.lines[at].put(tag, place);
+                at = next;
+            }
+            next = self.after(next);
+        }
+    }
+
+    /// An entry of line `at` that may stand in line `free` as well: it was sent on from there or from before.
+    fn sent_on(&self, at: usize, free: usize) -> Option<usize> {
+        let distance = |from: usize| if at >= from { at - from } else { at + self.lines.len() - from };
+        let line = &self.lines[at];
+        (0..line.used()).find(|i| distance(self.line_of(line.tags[*i])) >= distance(free))
     }
 }
 
@@ -245,7 +291,7 @@ mod tests {
             lookup.add(DeviceHash::of(tenant, &DeviceId::new(&name).unwrap()), place);
         }
         for table in &lookup.tables {
-            let load = f64::from(table.used) / table.entries.len() as f64;
+            let load = table.used as f64 / (table.lines.len() * Line::ENTRIES) as f64;
             assert!((0.6..=0.8).contains(&load), "{load}");
         }
     }

@@ -40,6 +40,13 @@ impl Members {
         }
     }
 
+    /// Something of a member's part, to have asked the memory for it.
+    #[inline]
+    pub(super) fn touch(&self, place: u32) -> i64 {
+        let member = self.part(place);
+        member.dwell_at.0 ^ member.device.last_fix.time.0
+    }
+
     pub(super) fn device(&self, place: u32) -> &Device {
         &self.part(place).device
     }

@@ -1,11 +1,12 @@
 //! Pings: most change nothing, and their device's line says so.
 
+use std::hint::black_box;
 use std::ops::AddAssign;
 
 use geopush_model::{DeviceId, DeviceKey, Fix, TenantId, Transition, UnixMillis};
 
+use super::hot::Hot;
 use super::judge::Which;
-use super::lookup::Search;
 use super::{DeviceHash, Devices, Slot};
 use crate::engine::{FixOutcome, ZoneIndex};
 
@@ -81,34 +82,37 @@ impl Counts {
 
 /// So many arrivals are looked up together: enough to wait for their memory at the same time, few enough to be still
 /// in the cache when their turn comes.
-const GROUP: usize = 16;
+const GROUP: usize = 32;
 
 impl Devices {
     /// Takes pings, in order.
     ///
-    /// In groups: first all their entries in the lookup are asked of the memory, then all their lines, then the states
-    /// of their tiles, so that the processor waits for one group's memory at a time and not for one ping's. Only then
-    /// is one ping after the other decided.
+    /// In groups: first all their entries in the lookup are asked of the memory, then all their lines, then what the
+    /// lines name, so that the processor waits for the memory of many pings at a time. Only then is one ping after
+    /// the other decided.
     pub fn take(&mut self, zones: &ZoneIndex, arrivals: &[Arrival<'_>], out: &mut Outcomes) {
         for (group, first) in arrivals.chunks(GROUP).zip((0..).step_by(GROUP)) {
-            let mut searches = [Search::default(); GROUP];
-            for (search, arrival) in searches.iter_mut().zip(group) {
-                *search = self.lookup.begin(arrival.hash);
-            }
-            let mut slots = [None; GROUP];
-            for ((slot, search), arrival) in slots.iter_mut().zip(searches).zip(group) {
-                let place =
-                    self.lookup.end(arrival.hash, search, |place| self.lines[place].is_of(arrival.hash));
-                *slot = place.map(Slot);
-            }
-            for slot in slots.iter().flatten() {
-                // For the memory's sake: the answer is asked for again when it is this ping's turn.
-                let _ = zones.is_current(self.lines[slot.0].stamp);
-            }
+            let slots = self.ask_early(zones, group);
             for ((arrival, slot), number) in group.iter().zip(slots).zip(first..) {
                 self.take_one(zones, number, arrival, slot, out);
             }
         }
+    }
+
+    /// Reads what the group's turn will need, and says where its devices most likely are. Each loop does next to
+    /// nothing but read, so that all its reads are under way at once; `black_box` keeps the compiler from leaving out
+    /// what is read for that alone.
+    fn ask_early(&self, zones: &ZoneIndex, group: &[Arrival<'_>]) -> [Option<Slot>; GROUP] {
+        black_box(group.iter().fold(0, |sum, arrival| sum ^ self.lookup.touch(arrival.hash)));
+        let mut slots = [None; GROUP];
+        for (slot, arrival) in slots.iter_mut().zip(group) {
+            *slot = self.lookup.likely(arrival.hash).map(Slot);
+        }
+        let lines = || slots.iter().flatten().map(|slot| &self.lines[slot.0]);
+        black_box(lines().fold(0, |sum, line| sum ^ line.touch()));
+        black_box(lines().fold(false, |any, line| any ^ zones.is_current(line.stamp)));
+        black_box(lines().filter_map(Hot::member).fold(0, |sum, place| sum ^ self.members.touch(place)));
+        slots
     }
 
     fn take_one(
@@ -121,7 +125,8 @@ impl Devices {
     ) {
         let mut fixes = arrival.fixes.iter();
         // A device that was not here when the group was looked up may be by now.
-        let slot = match slot.or_else(|| self.find(arrival.hash)) {
+        let likely = slot.filter(|slot| self.lines[slot.0].is_of(arrival.hash));
+        let slot = match likely.or_else(|| self.find(arrival.hash)) {
             Some(slot) => slot,
             None => {
                 let Some(first) = fixes.next() else { return };
