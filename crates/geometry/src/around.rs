@@ -12,6 +12,8 @@ const TRUSTED_LON: f64 = 0.5 / RADIANS;
 /// Half its greatest height: 0.03 radians, 190 km.
 const MOST_TRUSTED_LAT: f64 = 0.03 / RADIANS;
 const RADIANS: f64 = std::f64::consts::PI / 180.0;
+/// The half of `y²/2`, for degrees.
+const HALF: f64 = 0.5 * RADIANS * RADIANS;
 
 /// Squared distances from a centre as a polynomial in degrees north (`y`) and east (`x`) of it:
 ///
@@ -81,6 +83,11 @@ impl Around {
         self.center
     }
 
+    /// Half the width and height of the trusted box, degrees.
+    pub(crate) fn trusted_box(&self) -> (f64, f64) {
+        (TRUSTED_LON, self.trusted_lat)
+    }
+
     /// All within this of the centre is in the trusted box: beyond its sides in longitude too, where the distance is
     /// at least that to a meridian half a radian away, `0.74 p sin(0.5)`.
     pub(crate) fn trusted_m(&self) -> f64 {
@@ -98,15 +105,22 @@ impl Around {
         (y.abs() <= self.trusted_lat && x <= TRUSTED_LON).then(|| self.square_at(x, y))
     }
 
+    /// `q` so many degrees east and north of the centre, in the trusted box.
     #[inline]
-    fn square_at(&self, x: f64, y: f64) -> f64 {
+    pub(crate) fn square_at(&self, x: f64, y: f64) -> f64 {
         self.north * (1.0 + self.north_change * y) * (y * y) + self.east * self.narrowing(y) * (x * x)
+    }
+
+    /// How `q` changes with `x` and with `y`, per degree.
+    pub(crate) fn slopes_at(&self, x: f64, y: f64) -> (f64, f64) {
+        let by_y = self.north * (2.0 + 3.0 * self.north_change * y) * y;
+        let narrowing_by_y = self.east_change - 2.0 * HALF * y;
+        (2.0 * self.east * self.narrowing(y) * x, by_y + self.east * narrowing_by_y * (x * x))
     }
 
     /// How much shorter degrees of longitude are there than at the centre.
     #[inline]
     fn narrowing(&self, y: f64) -> f64 {
-        const HALF: f64 = 0.5 * RADIANS * RADIANS;
         1.0 + y * (self.east_change - HALF * y)
     }
 

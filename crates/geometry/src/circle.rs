@@ -18,6 +18,15 @@ impl Circle {
         Self { around: Around::new(center), radius_m }
     }
 
+    pub(crate) fn around(&self) -> &Around {
+        &self.around
+    }
+
+    pub(crate) fn radius_m(&self) -> f64 {
+        self.radius_m
+    }
+
+    #[inline]
     pub(crate) fn contains(&self, position: Position) -> bool {
         !self.is_farther_than(position, 0.0)
     }

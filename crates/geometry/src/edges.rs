@@ -147,6 +147,26 @@ impl Edges {
         false
     }
 
+    /// Calls with each edge that a line may meet, and with others near it.
+    pub(crate) fn for_each_near(&self, from: Point, to: Point, mut call: impl FnMut(Point, Point)) {
+        let mut run = |points: &[Point]| points.windows(2).for_each(|ends| call(ends[0], ends[1]));
+        if self.tree.is_empty() && self.bounds.meets_edge(from, to) {
+            run(&self.points);
+        }
+        let mut index = 0;
+        while let Some(node) = self.tree.get(index) {
+            let next = usize::from(node.end);
+            if !node.bounds.meets_edge(from, to) {
+                index = next;
+                continue;
+            }
+            index += 1;
+            if index == next {
+                run(self.run(node));
+            }
+        }
+    }
+
     /// Improves `nearest` where an edge is nearer. Boxes that are no nearer than its distance over `1 + lenience` are
     /// not looked into: their distance counts.
     pub(crate) fn find_nearest(&self, metric: &Metric, lenience: f64, nearest: &mut Nearest) {

@@ -23,6 +23,7 @@ mod ellipsoid;
 mod error;
 mod json;
 mod metric;
+mod passage;
 mod plane;
 mod polygons;
 mod position;

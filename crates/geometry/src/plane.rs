@@ -11,6 +11,9 @@ pub(crate) type Point = Coord<f64>;
 /// -540 to 540.
 pub(crate) const TURNS: [f64; 3] = [-360.0, 0.0, 360.0];
 
+/// Turns of the globe to look for what is near a position: edges from -540 to 540 are within half a turn of one.
+pub(crate) const NEAR_TURNS: [f64; 5] = [0.0, -360.0, 360.0, -720.0, 720.0];
+
 /// Positive when `c` lies left of the line from `a` to `b`, zero when on it; exact.
 pub(crate) fn orientation(a: Point, b: Point, c: Point) -> f64 {
     orient2d(a, b, c)

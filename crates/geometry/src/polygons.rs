@@ -7,13 +7,11 @@ use crate::ellipsoid::{
     likely_arc_m,
 };
 use crate::metric::{Edge, Metric};
-use crate::plane::{PlaneBox, Point, TURNS, unwrap_polygon};
+use crate::plane::{NEAR_TURNS, PlaneBox, Point, TURNS, unwrap_polygon};
 use crate::position::Position;
 use crate::reach::Reach;
 use crate::shape::Rings;
 
-/// Turns of the globe to look for what is near a position: edges from -540 to 540 are within half a turn of one.
-const NEAR_TURNS: [f64; 5] = [0.0, -360.0, 360.0, -720.0, 720.0];
 /// The part of a position's distance from the Earth's axis up to which [`Metric`] is a measure.
 const MEASURED_PART: f64 = 0.1;
 /// More than rounding changes a planar distance or its bounds, metres.
@@ -39,6 +37,10 @@ impl Polygons {
     pub(crate) fn extent(&self) -> Extent {
         let PlaneBox { min, max } = self.0.bounds();
         Extent::of_ranges(self.0.x_ranges(), min.y, max.y)
+    }
+
+    pub(crate) fn edges(&self) -> &Edges {
+        &self.0
     }
 
     #[inline]

@@ -2,6 +2,7 @@
 
 use crate::bounds::Bounds;
 use crate::circle::Circle;
+use crate::passage::Line;
 use crate::polygons::Polygons;
 use crate::position::Position;
 use crate::reach::Reach;
@@ -87,6 +88,21 @@ impl Prepared {
         match &self.0 {
             Body::Circle(circle) => circle.clear_m(position),
             Body::Polygons(polygons) => polygons.clear_m(position),
+        }
+    }
+
+    /// Where the straight line in longitude and latitude from one position to another, the short way over the
+    /// antimeridian, first comes into the shape and last goes out of it: as parts of it from 0 to 1. `None` when it is
+    /// nowhere inside. Between the two it may be outside for a while, of a polygon.
+    ///
+    /// Circles: to a millimetre where the line is no longer than 10 km; close to a pole a short stay may be overlooked.
+    /// Polygons: which edges the line meets is decided exactly.
+    #[must_use]
+    pub fn passes(&self, from: Position, to: Position) -> Option<(f64, f64)> {
+        let line = Line::new(from, to);
+        match &self.0 {
+            Body::Circle(circle) => circle.passage(&line),
+            Body::Polygons(polygons) => polygons.passage(&line),
         }
     }
 
