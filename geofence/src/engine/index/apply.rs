@@ -142,7 +142,7 @@ impl ZoneIndex {
             for tile in tiles.iter().map(|id| self.tiles.get(*id)) {
                 let area = tile.region.area();
                 if let Some(cell) = tile.cell
-                    && boxes.iter().any(|bounds| area.meets(bounds))
+                    && area.box_round(&boxes).is_some()
                 {
                     moves.push(Move { tenant: zone.tenant, cell, zone, fate: *fate });
                 }

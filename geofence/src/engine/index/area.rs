@@ -57,10 +57,26 @@ impl Area {
         Bounds { west, south: self.south, east, north: self.north }
     }
 
-    /// Whether some position of the box is in these bounds, or on their border.
-    pub fn meets(&self, bounds: &Bounds) -> bool {
-        let across = |turn: f64| bounds.west + turn <= self.east && self.west <= bounds.east + turn;
-        self.south <= bounds.north && bounds.south <= self.north && (across(0.0) || across(360.0))
+    /// Whether they share a position; both in the same turn of the globe.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.west <= other.east
+            && other.west <= self.east
+            && self.south <= other.north
+            && other.south <= self.north
+    }
+
+    /// The box round those of some boxes that overlap this one, turned to where they do; `None` if none does.
+    pub fn box_round(&self, boxes: &[Bounds]) -> Option<Self> {
+        let here = boxes.iter().flat_map(|&Bounds { west, south, east, north }| {
+            let further_east = |turn: f64| Self { west: west + turn, south, east: east + turn, north };
+            [further_east(0.0), further_east(360.0)]
+        });
+        here.filter(|other| self.overlaps(other)).reduce(|a, b| Self {
+            west: a.west.min(b.west),
+            south: a.south.min(b.south),
+            east: a.east.max(b.east),
+            north: a.north.max(b.north),
+        })
     }
 
     /// Where its columns and rows begin and end.

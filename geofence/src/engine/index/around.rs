@@ -8,9 +8,9 @@ use geopush_model::{TenantId, ZoneId};
 
 use super::ZoneIndex;
 use super::area::Area;
-use super::node::{Below, Node};
+use super::listing::{Cell, Listing};
+use super::node::Node;
 use super::tiles::Stamp;
-use super::touching::{Cell, Touching};
 use crate::engine::PreparedZone;
 
 /// The zones round a position, all as they were at one moment.
@@ -54,7 +54,7 @@ impl<'a> Around<'a> {
         position: Position,
     ) -> Self {
         let (mut node, mut way, mut depth): (&Node, _, _) = (&zones, Way::default(), 0);
-        while let Below::Parts(parts) = &node.below {
+        while let Some(parts) = &node.parts {
             let number = area.part_at(position);
             area = area.part(number);
             way = way.with(depth, number);
@@ -76,20 +76,26 @@ impl<'a> Around<'a> {
 
     /// The zones that contain every position of [`Self::bounds`].
     pub fn covering(&self) -> impl Iterator<Item = &Arc<PreparedZone>> {
-        self.nodes().flat_map(|node| &node.covering)
+        self.nodes().flat_map(|node| node.listings.covering()).map(|listing| &listing.zone)
     }
 
     /// Every other zone whose shape, with its exit buffer, may meet [`Self::bounds`].
     pub fn touching(&self) -> impl Iterator<Item = &Arc<PreparedZone>> {
-        self.leaf().iter().map(|touching| &touching.zone)
+        self.leaf().iter().map(|listing| &listing.zone)
     }
 
     /// Those of [`Self::touching`] that may contain a position of [`Self::bounds`]: told by boxes, without a look at the
     /// others.
     pub fn touching_at(&self, position: Position) -> impl Iterator<Item = &Arc<PreparedZone>> {
         let cell = Cell::at(position, &self.area);
-        let near = self.leaf().iter().filter(move |touching| touching.may_contain(cell));
-        near.map(|touching| &touching.zone)
+        let near = self.leaf().iter().filter(move |listing| listing.may_contain(cell));
+        near.map(|listing| &listing.zone)
+    }
+
+    /// [`Self::touching`], each with a box outside of which it contains no position of [`Self::bounds`]: known without
+    /// a look at the zone, and good to 1/256 of the width and height of those. `None`: it contains none.
+    pub fn touching_boxes(&self) -> impl Iterator<Item = (Option<Bounds>, &Arc<PreparedZone>)> {
+        self.leaf().iter().map(|listing| (listing.box_in(&self.area), &listing.zone))
     }
 
     /// A live zone of the tenant: out of the lists, or wherever it is.
@@ -101,20 +107,14 @@ impl<'a> Around<'a> {
     /// From the root to the leaf.
     fn nodes(&self) -> impl Iterator<Item = &Node> {
         let (way, mut depth) = (self.way, 0);
-        std::iter::successors(Some(&**self.zones), move |node| match &node.below {
-            Below::Leaf(_) => None,
-            Below::Parts(parts) => {
-                let number = way.number(depth);
-                depth += 1;
-                Some(&*parts[number])
-            }
+        std::iter::successors(Some(&**self.zones), move |node| {
+            let parts = node.parts.as_ref()?;
+            depth += 1;
+            Some(&*parts[way.number(depth - 1)])
         })
     }
 
-    fn leaf(&self) -> &[Touching] {
-        match self.nodes().last().map(|node| &node.below) {
-            Some(Below::Leaf(leaf)) => leaf,
-            Some(Below::Parts(_)) | None => &[],
-        }
+    fn leaf(&self) -> &[Listing] {
+        self.nodes().last().map_or(&[], |leaf| leaf.listings.touching())
     }
 }

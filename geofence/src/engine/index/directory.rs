@@ -12,14 +12,8 @@ use super::tiles::{TileId, Tiles};
 use crate::engine::PreparedZone;
 
 /// All live zones by tenant and id.
-#[derive(Debug)]
-pub(super) struct ZonesById(Shards<Arc<PreparedZone>>);
-
-impl Default for ZonesById {
-    fn default() -> Self {
-        Self(Shards::new(1 << 13))
-    }
-}
+#[derive(Debug, Default)]
+pub(super) struct ZonesById(Shards<Arc<PreparedZone>, { 1 << 13 }>);
 
 impl ZonesById {
     pub fn get(&self, tenant: TenantId, id: ZoneId) -> Option<Arc<PreparedZone>> {
@@ -38,14 +32,8 @@ impl ZonesById {
 }
 
 /// All tiles by tenant and cell; an entry is the tile's number alone, and the tile knows the rest.
-#[derive(Debug)]
-pub(super) struct TilesByCell(Shards<TileId>);
-
-impl Default for TilesByCell {
-    fn default() -> Self {
-        Self(Shards::new(1 << 12))
-    }
-}
+#[derive(Debug, Default)]
+pub(super) struct TilesByCell(Shards<TileId, { 1 << 12 }>);
 
 impl TilesByCell {
     #[inline]
@@ -76,14 +64,8 @@ pub(super) struct Tenant {
 }
 
 /// All tenants that have or had zones.
-#[derive(Debug)]
-pub(super) struct Tenants(Shards<Arc<Tenant>>);
-
-impl Default for Tenants {
-    fn default() -> Self {
-        Self(Shards::new(1 << 8))
-    }
-}
+#[derive(Debug, Default)]
+pub(super) struct Tenants(Shards<Arc<Tenant>, { 1 << 8 }>);
 
 impl Tenants {
     pub fn get(&self, id: TenantId) -> Option<Arc<Tenant>> {

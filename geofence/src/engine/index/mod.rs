@@ -19,13 +19,14 @@ mod area;
 mod around;
 mod directory;
 mod huge;
+mod listing;
+mod lying;
 mod node;
 mod placement;
 mod region;
 mod shards;
 mod tenant_zones;
 mod tiles;
-mod touching;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -2,71 +2,31 @@
 
 use std::sync::Arc;
 
-use geopush_geometry::Reach;
-
 use super::area::Area;
-use super::touching::Touching;
+use super::listing::Listings;
+use super::lying::Sorted;
 use crate::engine::PreparedZone;
 
-type Zones = [Arc<PreparedZone>];
+/// The parts of a box, each with its zones.
+pub(super) type Parts = Box<[Arc<Node>; Area::PARTS]>;
 
 /// The zones of a box: a tree that is never changed but copied along the way to a change, so that readers keep what
 /// they read.
 ///
-/// A zone is listed in a node whose box it covers, else below it, in every leaf that it may meet.
+/// A zone is listed in a node whose box it covers, else below that, in every leaf that it may meet.
 #[derive(Debug, Default)]
 pub(super) struct Node {
-    /// They contain every position of the box, which the node above could not say.
-    pub covering: Box<Zones>,
-    pub below: Below,
-}
-
-/// What a node says of zones that meet its box without covering it.
-#[derive(Debug)]
-pub(super) enum Below {
-    /// There are few.
-    Leaf(Box<[Touching]>),
-    /// Its parts say.
-    Parts(Box<[Arc<Node>; Area::PARTS]>),
-}
-
-impl Default for Below {
-    fn default() -> Self {
-        Self::Leaf(Box::default())
-    }
-}
-
-/// Zones to be listed, or to be listed no more, by how they lie to a box; those that miss it are in neither list.
-#[derive(Debug, Default)]
-struct Lying<'a> {
-    covering: Vec<&'a Arc<PreparedZone>>,
-    touching: Vec<&'a Arc<PreparedZone>>,
-}
-
-impl<'a> Lying<'a> {
-    fn in_area(zones: &[&'a Arc<PreparedZone>], area: &Area) -> Self {
-        let mut lying = Self::default();
-        for zone in zones {
-            match area.reach_of(&zone.shape, zone.exit_buffer_m) {
-                Reach::Covers => lying.covering.push(zone),
-                Reach::Touches => lying.touching.push(zone),
-                Reach::Misses => {}
-            }
-        }
-        lying
-    }
-
-    fn is_empty(&self) -> bool {
-        self.covering.is_empty() && self.touching.is_empty()
-    }
+    /// The zones that cover the box, but for those that cover the box of a node above; in a leaf, those that touch it,
+    /// too.
+    pub listings: Listings,
+    /// `None` for a leaf.
+    pub parts: Option<Parts>,
 }
 
 impl Node {
-    /// A leaf that has come to so many zones is cut, if that helps; if not, this is tried again at every doubling.
+    /// A leaf that has come to so many zones is cut, if that is worth it; if not, this is tried again at every
+    /// doubling.
     const CUT_AT: usize = 32;
-    /// Cutting helps when a part touches on average at most this part of the zones: a finer cut finds fewer zones for a
-    /// position, and holds each in more places.
-    const CUT_HELPS: f64 = 0.4;
     /// So many zones fit into one leaf again.
     const JOIN_AT: usize = 8;
     /// A box 1/1024 as wide as a tile, some 7 m.
@@ -79,103 +39,100 @@ impl Node {
         gone: &[&Arc<PreparedZone>],
         come: &[&Arc<PreparedZone>],
     ) -> Option<Self> {
-        self.changed(area, 0, &Lying::in_area(gone, area), &Lying::in_area(come, area))
+        self.changed(area, 0, &Sorted::of(area, gone), &Sorted::of(area, come))
     }
 
     /// These zones in one leaf, however many.
     pub fn leaf(area: &Area, zones: &[&Arc<PreparedZone>]) -> Self {
-        let lying = Lying::in_area(zones, area);
-        Self {
-            covering: changed_list(&[], &[], &lying.covering),
-            below: Below::Leaf(changed_leaf(&[], area, &[], &lying.touching)),
+        let listings = Listings::default().with(area, &Sorted::default(), &Sorted::of(area, zones));
+        Self { listings, parts: None }
+    }
+
+    fn changed(&self, area: &Area, depth: usize, gone: &Sorted<'_>, come: &Sorted<'_>) -> Option<Self> {
+        let changes = !gone.is_empty() || !come.is_empty();
+        changes.then(|| match &self.parts {
+            None => self.changed_leaf(area, depth, gone, come),
+            Some(parts) => self.changed_above(parts, area, depth, gone, come),
+        })
+    }
+
+    fn changed_leaf(&self, area: &Area, depth: usize, gone: &Sorted<'_>, come: &Sorted<'_>) -> Self {
+        let listings = self.listings.with(area, gone, come);
+        let (was, is) = (self.listings.touching().len(), listings.touching().len());
+        let doubled = is >= Self::CUT_AT && is.ilog2() > was.max(1).ilog2();
+        match if doubled { cut(&listings, area, depth) } else { None } {
+            Some(parts) => Self { listings: listings.covering().into(), parts: Some(parts) },
+            None => Self { listings, parts: None },
         }
     }
 
-    fn changed(&self, area: &Area, depth: usize, gone: &Lying<'_>, come: &Lying<'_>) -> Option<Self> {
-        if gone.is_empty() && come.is_empty() {
-            return None;
+    fn changed_above(
+        &self,
+        parts: &Parts,
+        area: &Area,
+        depth: usize,
+        gone: &Sorted<'_>,
+        come: &Sorted<'_>,
+    ) -> Self {
+        let parts = part_by_part(|number| {
+            let (part, area) = (&parts[number], area.part(number));
+            let changed = part.changed(&area, depth + 1, &gone.in_part(&area), &come.in_part(&area));
+            changed.map_or_else(|| Arc::clone(part), Arc::new)
+        });
+        let listings = self.listings.with(area, gone, &come.covering_only());
+        if !gone.touching.is_empty()
+            && let Some(zones) = few_of(parts.as_slice())
+        {
+            let zones: Vec<_> = zones.iter().collect();
+            let listings = listings.with(area, &Sorted::default(), &Sorted::touching(area, &zones));
+            return Self { listings, parts: None };
         }
-        let covering = changed_list(&self.covering, &gone.covering, &come.covering);
-        let (gone, come) = (&gone.touching, &come.touching);
-        let below = match &self.below {
-            Below::Leaf(before) => {
-                let leaf = changed_leaf(before, area, gone, come);
-                let doubled = leaf.len() >= Self::CUT_AT && leaf.len().ilog2() > before.len().max(1).ilog2();
-                let parts = if doubled { cut(&leaf, area, depth) } else { None };
-                parts.map_or(Below::Leaf(leaf), Below::Parts)
-            }
-            Below::Parts(before) => {
-                let parts = part_by_part(|number| {
-                    let area = area.part(number);
-                    let part = &before[number];
-                    let (gone, come) = (Lying::in_area(gone, &area), Lying::in_area(come, &area));
-                    part.changed(&area, depth + 1, &gone, &come).map_or_else(|| Arc::clone(part), Arc::new)
-                });
-                let few = if gone.is_empty() { None } else { joined(parts.as_slice()) };
-                few.map_or(Below::Parts(parts), |zones| {
-                    Below::Leaf(zones.iter().map(|zone| Touching::new(zone, area)).collect())
-                })
-            }
-        };
-        Some(Self { covering, below })
+        Self { listings, parts: Some(parts) }
     }
-}
-
-fn part_by_part(part: impl FnMut(usize) -> Arc<Node>) -> Box<[Arc<Node>; Area::PARTS]> {
-    let parts: Box<[_]> = (0..Area::PARTS).map(part).collect();
-    parts.try_into().expect("as many as there are parts")
 }
 
 /// The parts of a leaf, if they are worth having.
-fn cut(leaf: &[Touching], area: &Area, depth: usize) -> Option<Box<[Arc<Node>; Area::PARTS]>> {
+///
+/// Finer boxes list fewer zones each, but large zones in many of them. The more zones a leaf has, the more copies are
+/// worth it; but when a part has half of them after all, cutting does not help.
+fn cut(leaf: &Listings, area: &Area, depth: usize) -> Option<Parts> {
     if depth == Node::MAX_DEPTH {
         return None;
     }
-    let zones: Vec<_> = leaf.iter().map(|touching| &touching.zone).collect();
-    let lying: Vec<_> = (0..Area::PARTS).map(|number| Lying::in_area(&zones, &area.part(number))).collect();
-    let touching: usize = lying.iter().map(|part| part.touching.len()).sum();
-    if touching as f64 > Node::CUT_HELPS * (zones.len() * Area::PARTS) as f64 {
+    let zones: Vec<_> = leaf.touching().iter().map(|listing| &listing.zone).collect();
+    let all = Sorted::touching(area, &zones);
+    let sorted: Vec<_> = (0..Area::PARTS).map(|number| all.in_part(&area.part(number))).collect();
+    let copies: usize = sorted.iter().map(|part| part.touching.len()).sum();
+    if copies > (zones.len() * zones.len() / 16).min(zones.len() * Area::PARTS / 2) {
         return None;
     }
     let nothing = Arc::new(Node::default());
     Some(part_by_part(|number| {
-        let changed = nothing.changed(&area.part(number), depth + 1, &Lying::default(), &lying[number]);
-        changed.map_or_else(|| Arc::clone(&nothing), Arc::new)
+        let part = nothing.changed(&area.part(number), depth + 1, &Sorted::default(), &sorted[number]);
+        part.map_or_else(|| Arc::clone(&nothing), Arc::new)
     }))
 }
 
-/// The zones of parts that are better one leaf.
-fn joined(parts: &[Arc<Node>]) -> Option<Vec<Arc<PreparedZone>>> {
+/// The zones listed in parts that are better one leaf: all are leaves, with few zones together.
+fn few_of(parts: &[Arc<Node>]) -> Option<Vec<Arc<PreparedZone>>> {
     let mut zones: Vec<Arc<PreparedZone>> = Vec::new();
     for part in parts {
-        let Below::Leaf(leaf) = &part.below else { return None };
-        for zone in part.covering.iter().chain(leaf.iter().map(|touching| &touching.zone)) {
-            if !zones.iter().any(|listed| Arc::ptr_eq(listed, zone)) {
+        if part.parts.is_some() {
+            return None;
+        }
+        for listing in part.listings.all() {
+            if !zones.iter().any(|zone| Arc::ptr_eq(zone, &listing.zone)) {
                 if zones.len() == Node::JOIN_AT {
                     return None;
                 }
-                zones.push(Arc::clone(zone));
+                zones.push(Arc::clone(&listing.zone));
             }
         }
     }
     Some(zones)
 }
 
-fn changed_list(before: &Zones, gone: &[&Arc<PreparedZone>], come: &[&Arc<PreparedZone>]) -> Box<Zones> {
-    let stay = before.iter().filter(|zone| !is_among(gone, zone));
-    stay.chain(come.iter().copied()).cloned().collect()
-}
-
-fn changed_leaf(
-    before: &[Touching],
-    area: &Area,
-    gone: &[&Arc<PreparedZone>],
-    come: &[&Arc<PreparedZone>],
-) -> Box<[Touching]> {
-    let stay = before.iter().filter(|touching| !is_among(gone, &touching.zone)).cloned();
-    stay.chain(come.iter().map(|zone| Touching::new(zone, area))).collect()
-}
-
-fn is_among(zones: &[&Arc<PreparedZone>], zone: &Arc<PreparedZone>) -> bool {
-    zones.iter().any(|other| Arc::ptr_eq(other, zone))
+fn part_by_part(part: impl FnMut(usize) -> Arc<Node>) -> Parts {
+    let parts: Box<[_]> = (0..Area::PARTS).map(part).collect();
+    parts.try_into().expect("as many as there are parts")
 }

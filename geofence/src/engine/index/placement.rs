@@ -57,7 +57,7 @@ impl Placer {
         while let Some(cell) = next.pop() {
             let Surroundings { region, neighbours } = self.surroundings(cell);
             let area = region.area();
-            if !boxes.iter().any(|bounds| area.meets(bounds)) {
+            if area.box_round(&boxes).is_none() {
                 continue;
             }
             if cells.len() == Self::MOST_TILES {

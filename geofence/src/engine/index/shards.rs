@@ -1,7 +1,7 @@
 //! A hash table that readers never wait for.
 
 use std::hash::{BuildHasher, Hash};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -11,9 +11,9 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 ///
 /// Entries know their keys, or where these stand; so every method is told how to hash and compare.
 #[derive(Debug)]
-pub(super) struct Shards<T> {
+pub(super) struct Shards<T, const TABLES: usize> {
     hasher: DefaultHashBuilder,
-    tables: Box<[ArcSwap<HashTable<T>>]>,
+    tables: Box<[OnceLock<ArcSwap<HashTable<T>>>; TABLES]>,
 }
 
 /// What becomes of an entry.
@@ -25,16 +25,14 @@ pub(super) enum Change<T> {
     Drop(T),
 }
 
-impl<T: Clone> Shards<T> {
-    /// In so many tables.
-    pub fn new(tables: usize) -> Self {
-        let empty = Arc::new(HashTable::new());
-        Self {
-            hasher: DefaultHashBuilder::default(),
-            tables: (0..tables).map(|_| ArcSwap::new(Arc::clone(&empty))).collect(),
-        }
+impl<T, const TABLES: usize> Default for Shards<T, TABLES> {
+    fn default() -> Self {
+        let tables = Box::new([const { OnceLock::new() }; TABLES]);
+        Self { hasher: DefaultHashBuilder::default(), tables }
     }
+}
 
+impl<T: Clone, const TABLES: usize> Shards<T, TABLES> {
     /// The hash of a key.
     pub fn hash(&self, key: &impl Hash) -> u64 {
         self.hasher.hash_one(key)
@@ -43,7 +41,7 @@ impl<T: Clone> Shards<T> {
     /// A copy of the entry with this hash that `is` the one.
     #[inline]
     pub fn find(&self, hash: u64, is: impl FnMut(&T) -> bool) -> Option<T> {
-        self.tables[self.table(hash)].load().find(hash, is).cloned()
+        self.tables[Self::table(hash)].get()?.load().find(hash, is).cloned()
     }
 
     /// Applies changes, each with its key's hash, in their order; to be called by one thread at a time.
@@ -53,12 +51,13 @@ impl<T: Clone> Shards<T> {
         hash_of: impl Fn(&T) -> u64,
         are_alike: impl Fn(&T, &T) -> bool,
     ) {
-        changes.sort_by_key(|(hash, _)| self.table(*hash));
+        changes.sort_by_key(|(hash, _)| Self::table(*hash));
         let mut changes = changes.into_iter().peekable();
         while let Some((hash, _)) = changes.peek() {
-            let number = self.table(*hash);
-            let mut table = HashTable::clone(&self.tables[number].load());
-            while let Some((hash, change)) = changes.next_if(|(hash, _)| self.table(*hash) == number) {
+            let number = Self::table(*hash);
+            let shared = self.tables[number].get_or_init(ArcSwap::default);
+            let mut table = HashTable::clone(&shared.load());
+            while let Some((hash, change)) = changes.next_if(|(hash, _)| Self::table(*hash) == number) {
                 let (Change::Put(entry) | Change::Drop(entry)) = &change;
                 if let Ok(found) = table.find_entry(hash, |other| are_alike(other, entry)) {
                     found.remove();
@@ -67,12 +66,12 @@ impl<T: Clone> Shards<T> {
                     table.insert_unique(hash, entry, &hash_of);
                 }
             }
-            self.tables[number].store(Arc::new(table));
+            shared.store(Arc::new(table));
         }
     }
 
     /// Which table: by bits that the tables themselves do not go by.
-    fn table(&self, hash: u64) -> usize {
-        (hash >> 32) as usize % self.tables.len()
+    fn table(hash: u64) -> usize {
+        (hash >> 32) as usize % TABLES
     }
 }

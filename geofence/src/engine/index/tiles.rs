@@ -45,41 +45,42 @@ pub(super) struct Tile {
 /// epochs of a million tiles fit into a processor's cache.
 #[derive(Debug)]
 pub(super) struct Tiles {
-    chunks: Box<[OnceLock<Chunk>]>,
+    chunks: Box<[OnceLock<Box<Chunk>>; Self::CHUNKS]>,
     /// Numbers given; only the index's writer counts on.
     len: AtomicU32,
 }
 
 #[derive(Debug)]
 struct Chunk {
-    epochs: Box<[AtomicU32]>,
-    tiles: Box<[OnceLock<Tile>]>,
+    epochs: [AtomicU32; Tiles::CHUNK],
+    tiles: [OnceLock<Tile>; Tiles::CHUNK],
 }
 
 impl Default for Chunk {
     fn default() -> Self {
-        let epochs = (0..Tiles::CHUNK).map(|_| AtomicU32::new(0)).collect();
-        Self { epochs, tiles: (0..Tiles::CHUNK).map(|_| OnceLock::new()).collect() }
+        let epochs = [const { AtomicU32::new(0) }; Tiles::CHUNK];
+        Self { epochs, tiles: [const { OnceLock::new() }; Tiles::CHUNK] }
     }
 }
 
 impl Default for Tiles {
     fn default() -> Self {
-        Self { chunks: (0..Self::CHUNKS).map(|_| OnceLock::new()).collect(), len: AtomicU32::new(0) }
+        let chunks = Box::new([const { OnceLock::new() }; Self::CHUNKS]);
+        Self { chunks, len: AtomicU32::new(0) }
     }
 }
 
 impl Tiles {
     /// Tiles that are made room for at once.
-    const CHUNK: usize = 1 << 14;
-    /// Room for 2^28 tiles: more than fit into a machine's memory.
+    const CHUNK: usize = 1 << 12;
+    /// Room for 2^26 tiles, which with a zone each would take some 30 GB.
     const CHUNKS: usize = 1 << 14;
 
     /// Adds a tile; to be called by one thread at a time.
     pub fn push(&self, tile: Tile) -> TileId {
         let number = self.len.load(Ordering::Relaxed);
         let (chunk, place) = Self::place(TileId(number));
-        let chunk = self.chunks[chunk].get_or_init(Chunk::default);
+        let chunk = self.chunks[chunk].get_or_init(Box::default);
         chunk.tiles[place].set(tile).expect("a new number's place is empty");
         self.len.store(number + 1, Ordering::Relaxed);
         TileId(number)
