@@ -125,46 +125,41 @@ impl Edges {
 
     /// Whether an edge may meet a box.
     pub(crate) fn meet(&self, area: &PlaneBox) -> bool {
-        let run_meets = |points: &[Point]| points.windows(2).any(|ends| area.meets_edge(ends[0], ends[1]));
-        if !self.bounds.meets(area) {
-            return false;
-        }
-        if self.tree.is_empty() {
-            return run_meets(&self.points);
-        }
-        let mut index = 0;
-        while let Some(node) = self.tree.get(index) {
-            let next = usize::from(node.end);
-            if !node.bounds.meets(area) {
-                index = next;
-                continue;
-            }
-            index += 1;
-            if index == next && run_meets(self.run(node)) {
-                return true;
-            }
-        }
-        false
+        self.any_run(
+            |bounds| bounds.meets(area),
+            |run| run.windows(2).any(|ends| area.meets_edge(ends[0], ends[1])),
+        )
     }
 
     /// Calls with each edge that a line may meet, and with others near it.
     pub(crate) fn for_each_near(&self, from: Point, to: Point, mut call: impl FnMut(Point, Point)) {
-        let mut run = |points: &[Point]| points.windows(2).for_each(|ends| call(ends[0], ends[1]));
-        if self.tree.is_empty() && self.bounds.meets_edge(from, to) {
-            run(&self.points);
+        self.any_run(
+            |bounds| bounds.meets_edge(from, to),
+            |run| {
+                run.windows(2).for_each(|ends| call(ends[0], ends[1]));
+                false
+            },
+        );
+    }
+
+    /// Whether any run of edges is what is looked for, of those in boxes that may hold it.
+    fn any_run(&self, may_hold: impl Fn(&PlaneBox) -> bool, mut is_it: impl FnMut(&[Point]) -> bool) -> bool {
+        if self.tree.is_empty() {
+            return may_hold(&self.bounds) && is_it(&self.points);
         }
         let mut index = 0;
         while let Some(node) = self.tree.get(index) {
             let next = usize::from(node.end);
-            if !node.bounds.meets_edge(from, to) {
+            if !may_hold(&node.bounds) {
                 index = next;
                 continue;
             }
             index += 1;
-            if index == next {
-                run(self.run(node));
+            if index == next && is_it(self.run(node)) {
+                return true;
             }
         }
+        false
     }
 
     /// Improves `nearest` where an edge is nearer. Boxes that are no nearer than its distance over `1 + lenience` are

@@ -66,7 +66,11 @@ impl Metric {
 
     pub(crate) fn squared_distance_to_box(&self, PlaneBox { min, max }: &PlaneBox) -> f64 {
         let Point { x, y } = self.from;
-        self.squared_distance(Point { x: x.max(min.x).min(max.x), y: y.max(min.y).min(max.y) })
+        let within = |at: f64, least: f64, most: f64| {
+            let at = if at < least { least } else { at };
+            if at > most { most } else { at }
+        };
+        self.squared_distance(Point { x: within(x, min.x, max.x), y: within(y, min.y, max.y) })
     }
 
     /// The point of an edge that is nearest.

@@ -109,10 +109,7 @@ impl Polygons {
 
     /// Whether an edge may meet a box.
     fn meets(&self, area: &PlaneBox) -> bool {
-        NEAR_TURNS.iter().any(|turn| {
-            let area = area.turned(*turn);
-            self.0.meet(&area)
-        })
+        NEAR_TURNS.iter().any(|turn| self.0.meet(&area.turned(*turn)))
     }
 
     /// The edge of those within some metres that is nearest in the plane.

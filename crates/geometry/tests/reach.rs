@@ -187,6 +187,39 @@ proptest! {
 }
 
 #[test]
+fn a_box_with_a_place_just_across_the_rim_is_neither_covered_nor_missed() {
+    for (lat, radius_m) in [0.0, 45.0, -70.0, 80.0, 85.0]
+        .iter()
+        .flat_map(|lat| [(*lat, 100.0), (*lat, 10_000.0), (*lat, 100_000.0)])
+    {
+        let center = at(10.0, lat);
+        let circle = Prepared::new(&Shape::circle(center, radius_m).unwrap());
+        for azimuth in (0..360).step_by(3).map(f64::from) {
+            // All of the box from this corner away from the centre is outside, or to the centre inside; but for the corner.
+            for (corner, toward, refused) in [
+                (moved(center, azimuth, radius_m - 1e-3), 1.0, Reach::Misses),
+                (moved(center, azimuth, radius_m + 1e-3), -1.0, Reach::Covers),
+            ] {
+                let (east, north) = (corner.lon - center.lon, corner.lat - center.lat);
+                for (width, height) in [(0.3, 0.3), (0.001, 0.9), (0.9, 0.001)] {
+                    let other = at(corner.lon + toward * width * east, corner.lat + toward * height * north);
+                    let area = Bounds {
+                        west: corner.lon.min(other.lon),
+                        south: corner.lat.min(other.lat),
+                        east: corner.lon.max(other.lon),
+                        north: corner.lat.max(other.lat),
+                    };
+                    assert_ne!(circle.reach(&area, 0.0), refused, "{lat} {radius_m} {azimuth} {area:?}");
+                    // Across the axis too, where the nearest or farthest place is not a corner.
+                    let across = Bounds { west: area.west.min(2.0 * center.lon - area.east), ..area };
+                    assert_ne!(circle.reach(&across, 0.0), refused, "{lat} {radius_m} {azimuth} {across:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_box_at_the_antimeridian_is_read_as_where_it_is_on_the_globe() {
     let raw =
         json!({"type": "Polygon", "coordinates": [[[179, 0], [-179, 0], [-179, 1], [179, 1], [179, 0]]]});
