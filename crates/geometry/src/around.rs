@@ -1,7 +1,7 @@
 //! Distances from a fixed place without trigonometry, with a proven bound on their error.
 
 use crate::bounds::Bounds;
-use crate::ellipsoid::{MIN_METRES_PER_DEGREE_LAT, axis_distance_m, radii_of_curvature};
+use crate::ellipsoid::{A, MIN_METRES_PER_DEGREE_LAT, radii_of_curvature};
 use crate::position::Position;
 
 /// More than the rounding errors of a square root of [`Around::square`], of its bounds and of the geodesic solver,
@@ -61,21 +61,19 @@ struct Offsets {
 
 impl Around {
     pub(crate) fn new(center: Position) -> Self {
-        let (sin_lat, _) = center.lat.to_radians().sin_cos();
+        let (sin_lat, cos_lat) = center.lat.to_radians().sin_cos();
         let (meridional, normal, flattening) = radii_of_curvature(sin_lat);
-        let axis_m = axis_distance_m(center.lat);
-        // At a pole nothing is trusted, and the infinities are not used.
-        let tan_lat = normal * sin_lat / axis_m;
-        let trusted_lat = (axis_m / (4.0 * crate::ellipsoid::A) / RADIANS).min(MOST_TRUSTED_LAT);
+        let axis_m = normal * cos_lat.max(0.0);
         Self {
             center,
             north: (meridional * RADIANS).powi(2),
             east: (axis_m * RADIANS).powi(2),
-            north_change: flattening * sin_lat * (1.0 - sin_lat * sin_lat).sqrt() * RADIANS,
-            east_change: -meridional / normal * tan_lat * RADIANS,
+            north_change: flattening * sin_lat * cos_lat * RADIANS,
+            // At a pole this and the error may be infinite: nothing is trusted there.
+            east_change: -meridional * sin_lat / axis_m * RADIANS,
             // A little more than the bound, so that it also holds with the square of the limit in place of `q`.
             error: 0.222 / (axis_m * axis_m),
-            trusted_lat,
+            trusted_lat: (axis_m / (4.0 * A) / RADIANS).min(MOST_TRUSTED_LAT),
         }
     }
 

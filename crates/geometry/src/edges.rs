@@ -3,8 +3,10 @@
 use crate::metric::{Edge, Metric};
 use crate::plane::{PlaneBox, Point, orientation};
 
-/// Most edges of a leaf, and of a ring that needs no tree.
-const LEAF_EDGES: usize = 16;
+/// Most edges of a ring that needs no tree.
+const FEW_EDGES: usize = 16;
+/// Most edges of a leaf.
+const LEAF_EDGES: usize = 8;
 
 /// All edges of a shape.
 #[derive(Clone, Debug)]
@@ -12,7 +14,7 @@ pub(crate) struct Edges {
     bounds: PlaneBox,
     /// The rings, one after another, each with its first point repeated as the last.
     points: Box<[Point]>,
-    /// Each node before those under it; none where one ring is a leaf.
+    /// Each node before those under it; none where there is one ring of few edges.
     tree: Box<[Node]>,
 }
 
@@ -56,7 +58,7 @@ impl Edges {
         let points: Box<[Point]> = polygons.iter().flatten().flatten().copied().collect();
         let bounds = PlaneBox::of(&points);
         let mut edges = Self { bounds, points, tree: Box::default() };
-        if edges.points.len() > LEAF_EDGES + 1 || polygons.iter().flatten().nth(1).is_some() {
+        if edges.points.len() > FEW_EDGES + 1 || polygons.iter().flatten().nth(1).is_some() {
             let mut tree = Tree { points: &edges.points, nodes: Vec::new(), next_point: 0 };
             tree.add_all(polygons, |tree, rings| {
                 let root = tree.nodes.len();
@@ -288,8 +290,7 @@ fn meets_edge(a: Point, b: Point, point: Point, odd: &mut bool) -> bool {
 }
 
 fn nearest_of(points: &[Point], metric: &Metric, nearest: &mut Nearest) {
-    let (squared_distance, at) = metric.nearest_edge(points);
-    if squared_distance < nearest.squared_distance {
+    if let Some((squared_distance, at)) = metric.nearest_edge(points, nearest.squared_distance) {
         let at_least = nearest.at_least.min(squared_distance);
         *nearest = Nearest { edge: Some([points[at], points[at + 1]]), squared_distance, at_least };
     }

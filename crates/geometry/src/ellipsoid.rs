@@ -95,8 +95,8 @@ pub(crate) fn metres_per_degree(lat: f64) -> (f64, f64) {
 /// Radii of curvature along and across the meridian in metres, and the relative change of the first with latitude
 /// over the sine and cosine of that.
 pub(crate) fn radii_of_curvature(sin_lat: f64) -> (f64, f64, f64) {
-    let stretched = 1.0 / (1.0 - E2 * sin_lat * sin_lat);
-    let normal = A * stretched.sqrt();
+    let normal = normal_radius(sin_lat);
+    let stretched = (normal / A).powi(2);
     (normal * (1.0 - E2) * stretched, normal, 3.0 * E2 * stretched)
 }
 

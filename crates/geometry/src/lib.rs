@@ -2,8 +2,8 @@
 //!
 //! - [`Shape`] is a valid shape exactly as its owner gave it. [`Shape::from_json`] is the only judge of validity: it
 //!   reports every fault it finds as a [`ShapeError`] with the JSON pointer of the offending member.
-//! - [`Prepared`] is the same shape made ready to be asked many times: unwrapped at the antimeridian, with trees of
-//!   boxes over its edges.
+//! - [`Prepared`] is the same shape made ready to be asked many times: whether it contains a position or is farther from
+//!   it than some metres, how far its border is at least, how it lies to a box ([`Reach`]), where a line passes it.
 //! - [`Position`] is a checked longitude and latitude in degrees, WGS84.
 //!
 //! A circle holds the positions within a geodesic distance of its centre. A polygon's edges are straight lines in

@@ -82,24 +82,28 @@ impl Metric {
         Point { x: a.x + part * (b.x - a.x), y: a.y + part * (b.y - a.y) }
     }
 
-    /// The squared distance to the nearest edge of a run that has any length, and where in it that edge is.
-    pub(crate) fn nearest_edge(&self, run: &[Point]) -> (f64, usize) {
-        let mut nearest = (f64::INFINITY, 0);
+    /// The squared distance to the nearest edge of a run and where in it that is, if it is less than `limit`.
+    pub(crate) fn nearest_edge(&self, run: &[Point], limit: f64) -> Option<(f64, usize)> {
+        let (mut least, mut nearest) = (limit, None);
         let mut a = self.offset(run[0]);
         for (index, point) in run[1..].iter().enumerate() {
-            let b = self.offset(*point);
-            let part = part_nearest_to_origin(a, b);
-            let (x, y) = (a.0 + part * (b.0 - a.0), a.1 + part * (b.1 - a.1));
+            let (start, end) = (a, self.offset(*point));
+            a = end;
+            let along = (end.0 - start.0, end.1 - start.1);
+            let length = along.0 * along.0 + along.1 * along.1;
+            let aside = start.0 * along.1 - start.1 * along.0;
+            // Not nearer is the whole line of most edges, which takes no division; and an edge of no length.
+            if aside * aside >= least * length {
+                continue;
+            }
+            let part = part_nearest_to_origin(start, end);
+            let (x, y) = (start.0 + part * along.0, start.1 + part * along.1);
             let squared_distance = x * x + y * y;
-            // Chosen, not branched to: nobody can foresee which edge is nearer.
-            let nearer = squared_distance < nearest.0;
-            nearest = (
-                if nearer { squared_distance } else { nearest.0 },
-                std::hint::select_unpredictable(nearer, index, nearest.1),
-            );
-            a = b;
+            if squared_distance < least {
+                (least, nearest) = (squared_distance, Some(index));
+            }
         }
-        nearest
+        nearest.map(|index| (least, index))
     }
 
     fn offset(&self, to: Point) -> (f64, f64) {

@@ -8,9 +8,10 @@ use crate::position::Position;
 use crate::reach::Reach;
 use crate::shape::Shape;
 
-/// A [`Shape`] made ready to be asked: unwrapped at the antimeridian, with trees of boxes over its edges.
+/// A [`Shape`] made ready to be asked. Every answer follows from the shape and the position alone.
 ///
-/// Every answer follows from the shape and the position alone.
+/// A circle has the coefficients of a polynomial that tells the distance from its centre without trigonometry but for a
+/// rim of micrometres; a polygon is unwrapped at the antimeridian, its edges packed with a tree of boxes over them.
 #[derive(Clone, Debug)]
 pub struct Prepared(Body);
 
