@@ -9,9 +9,12 @@ use geopush_service::clock::Clock;
 use geopush_service::health::Health;
 use geopush_service::shutdown::Shutdown;
 
+use tokio::sync::Semaphore;
+
 use super::GeofenceConfig;
 use super::settings::Settings;
 use super::work::Work;
+use super::zone_changes::ZoneChanges;
 use super::zone_feed::ZoneFeed;
 
 /// What the role needs.
@@ -46,7 +49,8 @@ pub async fn serve(
     };
     feed.start();
     readiness.ready();
-    let stage = Arc::new(Geofence { config, clock, feed, settings, follower });
+    let turns = Arc::new(Semaphore::new(ZoneChanges::TURNS));
+    let stage = Arc::new(Geofence { config, clock, feed, settings, follower, turns });
     run_stage(log, stage, shutdown.token()).await?;
     Ok(())
 }
@@ -59,6 +63,8 @@ pub(super) struct Geofence {
     #[expect(dead_code, reason = "no fix is judged by the line to it yet")]
     pub(super) settings: Arc<Settings>,
     pub(super) follower: Followers,
+    /// For slices that judge members of changed zones.
+    pub(super) turns: Arc<Semaphore>,
 }
 
 /// What keeps the zones and the settings up.

@@ -1,12 +1,13 @@
 //! The work on one slice while it is owned.
 
-use std::future::ready;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use geopush_log::{Batch, Offset, Received, Record, Slice, StageError, Topic, rejected};
 use geopush_model::{DeviceKey, Ping, UnixMillis, Wire, ZoneId};
 use tokio::time::MissedTickBehavior;
+use tokio_util::sync::PollSemaphore;
 
 use super::effects::Effects;
 use super::gauges::Gauges;
@@ -69,6 +70,7 @@ impl<'a> Work<'a> {
         let mut zones_changed = self.stage.feed.watch();
         // Something may have come since the restore looked.
         zones_changed.mark_changed();
+        let mut turns = PollSemaphore::new(Arc::clone(&self.stage.turns));
         let mut ticks = tokio::time::interval(TICK.min(self.flush.step));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -76,18 +78,16 @@ impl<'a> Work<'a> {
             self.gauges.set(devices, members);
             let judging = !self.zone_changes.is_empty();
             tokio::select! {
-                biased;
                 _ = ticks.tick() => self.tick().await?,
                 batch = self.slice.next() => match batch {
                     Some(batch) => self.take_batch(&batch).await?,
                     None => break,
                 },
-                () = ready(()), if judging => {}
+                turn = poll_fn(|cx| turns.poll_acquire(cx)), if judging => {
+                    self.judge_members().await?;
+                    drop(turn);
+                }
                 Ok(()) = zones_changed.changed() => self.catch_up_with_zones(),
-            }
-            // After each batch: neither waits for all of the other.
-            if judging {
-                self.judge_members().await?;
             }
         }
         if self.uncommitted_pings > 0 {

@@ -32,8 +32,10 @@ struct Waiting {
 }
 
 impl ZoneChanges {
-    /// So many members are judged at a time: with all slices at it, one commit of theirs stays short.
-    const PORTION: usize = 100;
+    /// So many slices judge members at the same time,
+    pub(super) const TURNS: usize = 2;
+    /// and so many members each: their commits, which others' wait for, stay as short as a few dozen milliseconds.
+    const PORTION: usize = 300;
 
     /// Every change before `next` has been applied.
     pub(super) fn from(next: Offset) -> Self {
