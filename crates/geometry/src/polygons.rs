@@ -69,15 +69,18 @@ impl Polygons {
         if self.contains(position) {
             return false;
         }
-        let metric = Metric::at_most(position);
-        let part = metres / metric.axis_distance_m();
+        let at_most = Metric::at_most(position);
+        let part = metres / at_most.axis_distance_m();
         if part <= MEASURED_PART {
             let within_m = metres * (1.0 + part) + SLACK_M;
-            if self.nearest(metric, 0.0, within_m).nearest.edge.is_none() {
+            if self.is_box_beyond(at_most, within_m) {
                 return true;
             }
-            let planar_m = self.nearest(Metric::at(position), 0.0, within_m).nearest.squared_distance.sqrt();
-            if planar_m < metres * (1.0 - 2.0 * part) - SLACK_M {
+            let nearest = self.nearest(Metric::at(position), 0.0, within_m).nearest;
+            if nearest.edge.is_none() {
+                return true;
+            }
+            if nearest.squared_distance.sqrt() < metres * (1.0 - 2.0 * part) - SLACK_M {
                 return false;
             }
         }
@@ -91,7 +94,7 @@ impl Polygons {
         let axis_m = metric.axis_distance_m();
         let planar_m = self.nearest(metric, LENIENCE, MEASURED_PART * axis_m).nearest.at_least.sqrt();
         // What is within a chord of this is nearer in the plane.
-        let clear_m = planar_m / (1.0 + planar_m / axis_m);
+        let clear_m = planar_m * axis_m / (axis_m + planar_m);
         if clear_m > SLACK_M { clear_m - SLACK_M } else { 0.0 }
     }
 
@@ -110,6 +113,12 @@ impl Polygons {
     /// Whether an edge may meet a box.
     fn meets(&self, area: &PlaneBox) -> bool {
         NEAR_TURNS.iter().any(|turn| self.0.meet(&area.turned(*turn)))
+    }
+
+    /// Whether the box of all edges is so far away in the plane.
+    fn is_box_beyond(&self, metric: Metric, metres: f64) -> bool {
+        let square = metres * metres;
+        NEAR_TURNS.iter().all(|turn| metric.turned(*turn).squared_distance_to_box(self.0.bounds()) > square)
     }
 
     /// The edge of those within some metres that is nearest in the plane.
