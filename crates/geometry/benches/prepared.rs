@@ -1,6 +1,6 @@
 //! What a question to a prepared shape costs: `cargo bench -p geopush-geometry`.
 //!
-//! Each number is for 1,000 positions or boxes, so microseconds read as nanoseconds a question.
+//! Each number but `prepare` is for 1,000 positions, boxes or lines: microseconds read as nanoseconds a question.
 
 use std::hint::black_box;
 
@@ -37,14 +37,14 @@ fn places(from_m: f64, to_m: f64) -> Vec<Position> {
 }
 
 /// Round the centre, its radius varied by a part `depth` in so many `waves`.
-fn polygon(corners: u32, waves: f64, depth: f64) -> Prepared {
+fn polygon(corners: u32, waves: f64, depth: f64) -> Shape {
     let corner = |index: u32| {
         let turn = f64::from(index) / f64::from(corners);
         away(turn, 1_000.0 * (1.0 + depth * (turn * std::f64::consts::TAU * waves).sin()))
     };
     let mut ring: Vec<Position> = (0..corners).map(corner).collect();
     ring.push(ring[0]);
-    Prepared::new(&Shape::polygon(vec![ring]).expect("a valid polygon"))
+    Shape::polygon(vec![ring]).expect("a valid polygon")
 }
 
 fn ask<A, T>(group: &mut Group<'_>, name: &str, asked: &[A], mut question: impl FnMut(&A) -> T) {
@@ -61,7 +61,7 @@ fn questions(criterion: &mut Criterion) {
     let (lon, lat) = CENTER;
     let circle = Shape::circle(Position::new(lon, lat).expect("in range"), 1_000.0).expect("a valid circle");
     let shapes = [
-        ("circle", Prepared::new(&circle)),
+        ("circle", circle),
         ("polygon of 8", polygon(7, 2.0, 0.1)),
         ("polygon of 64", polygon(63, 9.0, 0.1)),
         ("polygon of 10,000", polygon(9_999, 40.0, 0.1)),
@@ -69,6 +69,8 @@ fn questions(criterion: &mut Criterion) {
     ];
     for (name, shape) in &shapes {
         let mut group = criterion.benchmark_group(*name);
+        group.bench_function("prepare", |bencher| bencher.iter(|| Prepared::new(black_box(shape))));
+        let shape = Prepared::new(shape);
         for (name, places) in [
             ("deep inside", places(0.0, 800.0)),
             ("near the border", places(850.0, 1_150.0)),
@@ -89,6 +91,8 @@ fn questions(criterion: &mut Criterion) {
                 })
                 .collect();
             ask(&mut group, &format!("reach, {name}"), &boxes, |bounds| shape.reach(bounds, 20.0));
+            let lines: Vec<_> = places.iter().zip(&places[1..]).collect();
+            ask(&mut group, &format!("passes, {name}"), &lines, |(from, to)| shape.passes(**from, **to));
         }
         group.finish();
     }

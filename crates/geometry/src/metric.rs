@@ -32,8 +32,8 @@ impl Metric {
         Self { from, metres_per_degree: metres_per_degree(position.lat) }
     }
 
-    /// Distances that are surely no more than those of [`Metric::at`], and by 1 % less at most up to latitude 89: the
-    /// lemma holds for them too, with [`Metric::axis_distance_m`] for `p`.
+    /// Distances that are surely no more than those of [`Metric::at`], and by 2 % less at most up to latitude 89,
+    /// without trigonometry: the lemma holds for them too, with [`Metric::axis_distance_m`] for `p`.
     pub(crate) fn at_most(position: Position) -> Self {
         let from = Point { x: position.lon, y: position.lat };
         let east_m = least_axis_distance_m(position.lat).to_radians();

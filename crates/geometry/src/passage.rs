@@ -164,12 +164,17 @@ impl Track<'_> {
         (self.around.square_at(x, y), by_x * self.step.0 + by_y * self.step.1)
     }
 
-    /// About the part at which the line is nearest to the centre.
+    /// About the part at which the line is nearest to the centre: where the slope would be 0 if it changed evenly.
     fn nearest(&self) -> f64 {
         let (first, last) = self.trusted;
-        let (_, slope) = self.square_and_slope(0.5);
-        let bend = self.square_and_slope(1.0).1 - self.square_and_slope(0.0).1;
-        if bend > 0.0 { (0.5 - slope / bend).min(last).max(first) } else { first }
+        let (down, up) = (self.square_and_slope(first).1, self.square_and_slope(last).1);
+        if down >= 0.0 {
+            first
+        } else if up <= 0.0 {
+            last
+        } else {
+            first + (last - first) * down / (down - up)
+        }
     }
 
     /// The part at which the line comes within a radius, if the squares are to be corrected by so much.

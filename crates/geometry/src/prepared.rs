@@ -96,7 +96,7 @@ impl Prepared {
     /// antimeridian, first comes into the shape and last goes out of it: as parts of it from 0 to 1. `None` when it is
     /// nowhere inside. Between the two it may be outside for a while, of a polygon.
     ///
-    /// Circles: to a millimetre where the line is no longer than 10 km; close to a pole a short stay may be overlooked.
+    /// Circles: to 2 mm where the line is no longer than 10 km; close to a pole a short stay may be overlooked.
     /// Polygons: which edges the line meets is decided exactly.
     #[must_use]
     pub fn passes(&self, from: Position, to: Position) -> Option<(f64, f64)> {

@@ -56,7 +56,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_line_meets_a_circle_at_its_rim_to_a_millimetre(
+    fn a_line_meets_a_circle_at_its_rim_to_two_millimetres(
         center in center(),
         log_radius_m in 1.0..=5.0_f64,
         turn in 0.0..std::f64::consts::TAU,
