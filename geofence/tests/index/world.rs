@@ -14,6 +14,28 @@ use uuid::Uuid;
 pub const TENANTS: [TenantId; 2] = [TenantId(Uuid::from_u128(7)), TenantId(Uuid::from_u128(8))];
 const METRES_PER_DEGREE: f64 = 111_000.0;
 
+pub fn zone(tenant: TenantId, number: u128, shape: Shape) -> Zone {
+    Zone {
+        tenant,
+        id: ZoneId(Uuid::from_u128(number)),
+        external_id: None,
+        location_id: None,
+        name: "zone".into(),
+        shape,
+        exit_buffer_m: None,
+        dwell_s: None,
+        max_accuracy_m: None,
+        active: true,
+        tags: Vec::new(),
+        metadata: serde_json::Map::new(),
+        version: 1,
+        created_at: UnixMillis(0),
+        updated_at: UnixMillis(0),
+        deleted: false,
+        removal: None,
+    }
+}
+
 /// Where a world is, and how far it reaches.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
@@ -142,27 +164,14 @@ impl World {
 
     /// A change of one of so many zones: made, edited or removed.
     pub fn change(&mut self, zones: u128) -> Option<ZoneChange> {
-        let id = ZoneId(Uuid::from_u128(self.random.random_range(1..=zones)));
+        let number = self.random.random_range(1..=zones);
         let tenant = TENANTS[usize::from(self.one_in(4))];
         self.version += 1;
         let zone = Zone {
-            tenant,
-            id,
-            external_id: None,
-            location_id: None,
-            name: "zone".into(),
-            shape: self.shape()?,
             exit_buffer_m: [None, Some(0.0), Some(1_000.0)][self.random.random_range(0..3)],
-            dwell_s: None,
-            max_accuracy_m: None,
-            active: true,
-            tags: Vec::new(),
-            metadata: serde_json::Map::new(),
             version: self.version,
-            created_at: UnixMillis(0),
-            updated_at: UnixMillis(0),
             deleted: self.one_in(4),
-            removal: None,
+            ..zone(tenant, number, self.shape()?)
         };
         Some(ZoneChange::to(&zone))
     }
