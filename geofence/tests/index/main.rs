@@ -13,7 +13,7 @@ use world::{Said, TENANTS, World};
 
 fn config() -> ProptestConfig {
     // A failing seed is printed; to keep it, write a test of what it broke.
-    ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// What was said before, and may still be relied on as long as its stamp is current.
