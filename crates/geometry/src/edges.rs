@@ -40,15 +40,45 @@ struct Node {
 pub(crate) struct Nearest {
     pub(crate) edge: Option<Edge>,
     pub(crate) squared_distance: f64,
-    /// Surely no more than the least squared distance to any edge.
-    pub(crate) at_least: f64,
 }
 
 impl Nearest {
     /// Nothing yet; only edges nearer than this will count.
     pub(crate) fn within(metres: f64) -> Self {
-        let squared_distance = metres * metres;
-        Self { edge: None, squared_distance, at_least: squared_distance }
+        Self { edge: None, squared_distance: metres * metres }
+    }
+}
+
+/// What is known of the squared distance to the nearest edge.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clearance {
+    pub(crate) at_least: f64,
+    at_most: f64,
+}
+
+impl Clearance {
+    /// At most this, whatever else.
+    pub(crate) fn within(metres: f64) -> Self {
+        Self { at_least: metres * metres, at_most: metres * metres }
+    }
+
+    /// Whether a box with edges is far enough away that its distance will do for theirs: for a sixth off the answer,
+    /// boxes small beside their distance need not be looked into.
+    fn add_box(&mut self, squared_distance: f64) -> bool {
+        const ENOUGH: f64 = 1.44;
+        let will_do = squared_distance * ENOUGH >= self.at_most;
+        if will_do {
+            self.at_least = self.at_least.min(squared_distance);
+        }
+        will_do
+    }
+
+    fn add_run(&mut self, run: &[Point], metric: &Metric) {
+        if let Some((squared_distance, _)) = metric.nearest_edge(run, self.at_most) {
+            self.at_most = squared_distance;
+        }
+        // If none is nearer, this one's are no nearer than that.
+        self.at_least = self.at_least.min(self.at_most);
     }
 }
 
@@ -85,8 +115,8 @@ impl Edges {
         if self.tree.is_empty() {
             return vec![range(&self.bounds)];
         }
-        let leaves = self.tree.iter().enumerate().filter(|(index, node)| index + 1 == usize::from(node.end));
-        leaves.map(|(_, node)| range(&node.bounds)).collect()
+        let leaves = (0..self.tree.len()).filter(|index| self.is_leaf(*index));
+        leaves.map(|leaf| range(&self.tree[leaf].bounds)).collect()
     }
 
     /// Whether the point is in any of the polygons by the even-odd rule, or on an edge; exact.
@@ -164,36 +194,66 @@ impl Edges {
         false
     }
 
-    /// Improves `nearest` where an edge is nearer. Boxes that are no nearer than its distance over `1 + lenience` are
-    /// not looked into: their distance counts.
-    pub(crate) fn find_nearest(&self, metric: &Metric, lenience: f64, nearest: &mut Nearest) {
+    /// Improves `nearest` where an edge is nearer.
+    pub(crate) fn find_nearest(&self, metric: &Metric, nearest: &mut Nearest) {
         let distance = metric.squared_distance_to_box(&self.bounds);
         if !self.tree.is_empty() {
-            self.search(0, distance, metric, (1.0 + lenience).powi(2), nearest);
+            self.search(0, distance, metric, nearest);
         } else if distance < nearest.squared_distance {
             nearest_of(&self.points, metric, nearest);
         }
     }
 
-    fn search(&self, index: usize, distance: f64, metric: &Metric, pruning: f64, nearest: &mut Nearest) {
-        if distance * pruning >= nearest.squared_distance {
-            nearest.at_least = nearest.at_least.min(distance);
+    fn search(&self, index: usize, distance: f64, metric: &Metric, nearest: &mut Nearest) {
+        if distance >= nearest.squared_distance {
             return;
         }
         let node = &self.tree[index];
-        let first = index + 1;
-        if first == usize::from(node.end) {
+        if self.is_leaf(index) {
             return nearest_of(self.run(node), metric, nearest);
         }
+        for (child, distance) in self.children(index, metric) {
+            self.search(child, distance, metric, nearest);
+        }
+    }
+
+    /// Improves what is known of the distance to the nearest edge until it is known well enough.
+    pub(crate) fn find_clearance(&self, metric: &Metric, clearance: &mut Clearance) {
+        let distance = metric.squared_distance_to_box(&self.bounds);
+        if self.tree.is_empty() {
+            clearance.add_run(&self.points, metric);
+        } else {
+            self.survey(0, distance, metric, clearance);
+        }
+    }
+
+    fn survey(&self, index: usize, distance: f64, metric: &Metric, clearance: &mut Clearance) {
+        if clearance.add_box(distance) {
+            return;
+        }
+        let node = &self.tree[index];
+        if self.is_leaf(index) {
+            return clearance.add_run(self.run(node), metric);
+        }
+        // There is an edge in each box.
+        let farthest = metric.squared_distance_across_box(&node.bounds);
+        clearance.at_most = clearance.at_most.min(farthest);
+        for (child, distance) in self.children(index, metric) {
+            self.survey(child, distance, metric, clearance);
+        }
+    }
+
+    fn is_leaf(&self, index: usize) -> bool {
+        index + 1 == usize::from(self.tree[index].end)
+    }
+
+    /// The two nodes under one with the squared distances to their boxes, the nearer first.
+    fn children(&self, index: usize, metric: &Metric) -> [(usize, f64); 2] {
+        let first = index + 1;
         let second = usize::from(self.tree[first].end);
-        let distance = |index: usize| metric.squared_distance_to_box(&self.tree[index].bounds);
-        let mut children = [(first, distance(first)), (second, distance(second))];
-        if children[1].1 < children[0].1 {
-            children.swap(0, 1);
-        }
-        for (child, distance) in children {
-            self.search(child, distance, metric, pruning, nearest);
-        }
+        let [a, b] =
+            [first, second].map(|child| (child, metric.squared_distance_to_box(&self.tree[child].bounds)));
+        if b.1 < a.1 { [b, a] } else { [a, b] }
     }
 
     fn run(&self, node: &Node) -> &[Point] {
@@ -291,7 +351,6 @@ fn meets_edge(a: Point, b: Point, point: Point, odd: &mut bool) -> bool {
 
 fn nearest_of(points: &[Point], metric: &Metric, nearest: &mut Nearest) {
     if let Some((squared_distance, at)) = metric.nearest_edge(points, nearest.squared_distance) {
-        let at_least = nearest.at_least.min(squared_distance);
-        *nearest = Nearest { edge: Some([points[at], points[at + 1]]), squared_distance, at_least };
+        *nearest = Nearest { edge: Some([points[at], points[at + 1]]), squared_distance };
     }
 }

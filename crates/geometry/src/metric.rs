@@ -73,6 +73,13 @@ impl Metric {
         self.squared_distance(Point { x: within(x, min.x, max.x), y: within(y, min.y, max.y) })
     }
 
+    /// The squared distance to the corner of a box that is farthest.
+    pub(crate) fn squared_distance_across_box(&self, PlaneBox { min, max }: &PlaneBox) -> f64 {
+        let Point { x, y } = self.from;
+        let farther = |at: f64, least: f64, most: f64| if at - least > most - at { least } else { most };
+        self.squared_distance(Point { x: farther(x, min.x, max.x), y: farther(y, min.y, max.y) })
+    }
+
     /// The point of an edge that is nearest.
     pub(crate) fn nearest_on(&self, [a, b]: Edge) -> Point {
         let part = part_nearest_to_origin(self.offset(a), self.offset(b));

@@ -1,7 +1,7 @@
 //! Polygons made ready to be asked, in the plane of longitude and latitude.
 
 use crate::bounds::{Bounds, Extent};
-use crate::edges::{Edges, Nearest};
+use crate::edges::{Clearance, Edges, Nearest};
 use crate::ellipsoid::{
     Cartesian, MIN_CURVATURE_RADIUS_M, MIN_METRES_PER_DEGREE_LAT, greatest_angle, least_axis_distance_m,
     likely_arc_m,
@@ -76,7 +76,7 @@ impl Polygons {
             if self.is_box_beyond(at_most, within_m) {
                 return true;
             }
-            let nearest = self.nearest(Metric::at(position), 0.0, within_m).nearest;
+            let nearest = self.nearest(Metric::at(position), within_m).nearest;
             if nearest.edge.is_none() {
                 return true;
             }
@@ -88,11 +88,13 @@ impl Polygons {
     }
 
     pub(crate) fn clear_m(&self, position: Position) -> f64 {
-        /// The part of the answer that is given up for looking at fewer edges.
-        const LENIENCE: f64 = 0.1;
         let metric = Metric::at_most(position);
         let axis_m = metric.axis_distance_m();
-        let planar_m = self.nearest(metric, LENIENCE, MEASURED_PART * axis_m).nearest.at_least.sqrt();
+        let mut clearance = Clearance::within(MEASURED_PART * axis_m);
+        for turned in self.turned(metric) {
+            self.0.find_clearance(&turned, &mut clearance);
+        }
+        let planar_m = clearance.at_least.sqrt();
         // What is within a chord of this is nearer in the plane.
         let clear_m = planar_m * axis_m / (axis_m + planar_m);
         if clear_m > SLACK_M { clear_m - SLACK_M } else { 0.0 }
@@ -122,16 +124,11 @@ impl Polygons {
     }
 
     /// The edge of those within some metres that is nearest in the plane.
-    fn nearest(&self, metric: Metric, lenience: f64, within_m: f64) -> Found {
-        let PlaneBox { min, max } = self.0.bounds();
+    fn nearest(&self, metric: Metric, within_m: f64) -> Found {
         let mut found = Found { metric, nearest: Nearest::within(within_m) };
-        for turn in NEAR_TURNS {
-            let turned = metric.turned(turn);
-            if turned.from().x < min.x - 180.0 || turned.from().x > max.x + 180.0 {
-                continue;
-            }
+        for turned in self.turned(metric) {
             let before = found.nearest.squared_distance;
-            self.0.find_nearest(&turned, lenience, &mut found.nearest);
+            self.0.find_nearest(&turned, &mut found.nearest);
             if found.nearest.squared_distance < before {
                 found.metric = turned;
             }
@@ -139,8 +136,15 @@ impl Polygons {
         found
     }
 
+    /// The metric turned round the globe to where there may be edges within half a turn.
+    fn turned(&self, metric: Metric) -> impl Iterator<Item = Metric> {
+        let PlaneBox { min, max } = *self.0.bounds();
+        let near = move |turned: &Metric| (min.x - 180.0..=max.x + 180.0).contains(&turned.from().x);
+        NEAR_TURNS.iter().map(move |turn| metric.turned(*turn)).filter(near)
+    }
+
     fn distance_to_edges_m(&self, position: Position) -> f64 {
-        let Found { metric, nearest } = self.nearest(Metric::at(position), 0.0, f64::INFINITY);
+        let Found { metric, nearest } = self.nearest(Metric::at(position), f64::INFINITY);
         let edge: Edge = nearest.edge.expect("a shape has an edge within half a turn of any longitude");
         let here = Cartesian::from(position);
         let distance_m = |to: Point| likely_arc_m(here.chord_m(Position { lon: to.x, lat: to.y }.into()));
