@@ -10,7 +10,9 @@ from theirs import BORDER_M, Area, degrees_round, in_range, metres, metres_a_deg
 
 # Right to 1 % within 1 km, says what is claimed; and no judge knows a tenth of a micrometre.
 FAR_M, SHARE, LEAST_M = 1000.0, 0.01, 1e-6
-TOLD = 12
+# What is clear by more than this is not looked for further.
+CLEAR_MOST_M = 20_000.0
+TOLD, MOST_TOLD = 12, 30
 
 
 class Tally:
@@ -20,7 +22,9 @@ class Tally:
         self.counts, self.most, self.wrong = Counter(), {}, []
 
     def differs(self, what):
-        self.wrong.append(what)
+        self.counts["disagreements"] += 1
+        if len(self.wrong) < MOST_TOLD:
+            self.wrong.append(what)
 
     def largest(self, what, values):
         if len(values):
@@ -30,7 +34,7 @@ class Tally:
         self.counts += other.counts
         for what, value in other.most.items():
             self.largest(what, [value])
-        self.wrong += other.wrong
+        self.wrong = (self.wrong + other.wrong)[:MOST_TOLD]
 
 
 def chance_of(seed, name):
@@ -70,10 +74,11 @@ def is_at(shape, fault):
 def points(ours, tally, name, shape, area, lon, lat):
     """Containment of all positions: as GEOS says, or, within 1 mm of a border, as fractions say. Gives back ours."""
     lon, lat = np.asarray(lon, float), np.asarray(lat, float)
-    faults, inside, _ = ours.answer(shape, lon, lat)
+    faults, inside = ours.ask(shape, "contains", lon=lon, lat=lat)
     if faults:
         tally.differs(f"{name}: refused for {faults[0]}")
         return None
+    inside = inside == 1
     tally.counts["positions"] += len(lon)
     (parted,) = np.nonzero(inside != area.contains(lon, lat))
     if len(parted):
@@ -88,28 +93,65 @@ def points(ours, tally, name, shape, area, lon, lat):
 
 
 def distances(ours, tally, name, shape, area, lon, lat):
-    """Metres from outside to the boundary."""
-    _, inside, told = ours.answer(shape, lon, lat, distances=True)
-    if np.any(told[inside] != 0):
-        tally.differs(f"{name}: a distance from inside that is not 0")
-    out = ~inside
-    lon, lat, told = lon[out], lat[out], told[out]
-    known = area.border_m(lon, lat, FAR_M)
-    near = np.isfinite(known)
-    tally.counts["distances"] += int(near.sum())
-    tally.counts["distances beyond 1 km"] += int((~near).sum())
-    error = np.abs(told[near] - known[near])
-    tally.largest("share of the distance, from 1 m on", (error / known[near])[known[near] > 1])
-    tally.largest("metres, within 1 m", error[known[near] <= 1])
-    bad = np.zeros(len(lon), bool)
-    bad[near] = error > np.maximum(SHARE * known[near], LEAST_M)
-    bad[~near] = told[~near] < (1 - SHARE) * FAR_M
-    for i in np.nonzero(bad)[0][:TOLD]:
-        tally.differs(f"{name}: [{float(lon[i])!r}, {float(lat[i])!r}] is {told[i]} m outside to us, {known[i]} m in truth")
+    """Metres from outside to the boundary; what is surely clear, from either side; what is farther than a buffer."""
+    margin_m = 20.0
+    _, inside, told, clear, farther = ours.ask(
+        shape, "contains", "distance_m", "clear_m", "is_farther_than", lon=lon, lat=lat, margin_m=margin_m
+    )
+    known = area.border_m(lon, lat, np.maximum(FAR_M, np.minimum(clear, CLEAR_MOST_M)))
+    inside, near = inside == 1, known <= FAR_M
+    tally.counts["distances"] += int((near & ~inside).sum())
+    tally.counts["distances beyond 1 km"] += int((~near & ~inside).sum())
+    error, beyond = np.abs(told - known), near & ~inside & (known > 1)
+    tally.largest("share of the distance, from 1 m on", error[beyond] / known[beyond])
+    tally.largest("metres, within 1 m", error[~inside & (known <= 1)])
+    bad = np.where(near, error > np.maximum(SHARE * known, LEAST_M), told < (1 - SHARE) * FAR_M)
+    claims = {
+        "m outside": (told, np.where(inside, told != 0, bad)),
+        "m clear": (clear, clear > known * (1 + 1e-9) + LEAST_M),
+        f"farther than {margin_m} m": (farther, (farther == 1) != (~inside & (told > margin_m))),
+    }
+    tally.counts["distances that are surely clear"] += int((clear > 0).sum())
+    for what, (said, wrong) in claims.items():
+        for i in np.nonzero(wrong)[0][:TOLD]:
+            at = [float(lon[i]), float(lat[i])]
+            tally.differs(f"{name}: {at} is {said[i]} {what} to us, {known[i]} m from the border in truth")
+
+
+def boxes(ours, tally, chance, name, shape, area):
+    """How the shape lies to boxes of every size round its border."""
+    count, margin_m = 12, chance.choice([0.0, 20.0, 1000.0])
+    lon, lat = beside_edges(chance, area, count, lambda n: chance.choice([-1, 1], n) * 10 ** chance.uniform(0, 5, n))
+    lon, lat = lon[:count], np.clip(lat[:count], -89.5, 89.5)
+    side, up = degrees_round(lat, 10 ** chance.uniform(0, 5, len(lon)))
+    west, east = np.maximum(lon - side, -180), np.minimum(lon + side, 180)
+    south, north = np.maximum(lat - up, -89.9), np.minimum(lat + up, 89.9)
+    told = ours.reach(shape, west, south, east, north, margin_m)
+    tally.counts["boxes"] += len(told)
+    tally.counts["boxes that are covered"] += int((told == 1).sum())
+    tally.counts["boxes that are missed"] += int((told == -1).sum())
+    # Places of each box: a net of them, and where it comes nearest to some vertices.
+    corner = area.vertices[chance.integers(0, len(area.vertices), 8)]
+    net_lon, net_lat = (places.ravel() for places in np.meshgrid(np.linspace(0, 1, 4), np.linspace(0, 1, 4)))
+    shape_of = len(told), len(net_lon)
+    lon = np.hstack([west[:, None] + np.broadcast_to(net_lon, shape_of) * (east - west)[:, None],
+                     np.clip(in_range(corner[:, 0])[None], west[:, None], east[:, None])])
+    lat = np.hstack([south[:, None] + np.broadcast_to(net_lat, shape_of) * (north - south)[:, None],
+                     np.clip(corner[:, 1][None], south[:, None], north[:, None])])
+    lon, lat = np.clip(lon, west[:, None], east[:, None]), np.clip(lat, south[:, None], north[:, None])
+    within = area.contains(lon.ravel(), lat.ravel()).reshape(lon.shape)
+    missed = told == -1
+    wrong = ((told == 1) & ~within.all(1)) | (missed & within.any(1))
+    if margin_m > 0 and missed.any():
+        known = area.border_m(lon[missed].ravel(), lat[missed].ravel(), margin_m).reshape(-1, lon.shape[1])
+        wrong[missed] |= (known <= (1 - SHARE) * margin_m).any(1)
+    for i in np.nonzero(wrong)[0]:
+        box = [float(side[i]) for side in (west, south, east, north)]
+        tally.differs(f"{name}: {'covers' if told[i] == 1 else f'misses by {margin_m} m'}, it says, {box}")
 
 
 def beside_edges(chance, area, count, offset_m):
-    """Positions at places of random edges, moved off them at right angles by some metres: and the sides are told."""
+    """Positions at places of random edges (each edge, where that many are wanted), moved off them at right angles."""
     edges = area.edges[chance.integers(0, len(area.edges), count)] if count < len(area.edges) else area.edges
     part = chance.random(len(edges))[:, None]
     place = edges[:, :2] + part * (edges[:, 2:] - edges[:, :2])
@@ -118,6 +160,11 @@ def beside_edges(chance, area, count, offset_m):
     across = np.column_stack([-along[:, 1], along[:, 0]]) / np.hypot(along[:, 0], along[:, 1])[:, None]
     moved = place + across * np.asarray(offset_m(len(edges)))[:, None] / scale
     return in_range(moved[:, 0]), np.clip(moved[:, 1], -90, 90)
+
+
+def off_by_up_to_1_km(chance):
+    """Offsets to either side, as many of millimetres as of hundreds of metres."""
+    return lambda n: chance.choice([-1, 1], n) * 10 ** chance.uniform(-3, 3, n)
 
 
 def all_round(ours, tally, seed, name, shape, more=None):
@@ -146,23 +193,27 @@ def all_round(ours, tally, seed, name, shape, more=None):
     if not inside[: len(area.vertices)].all():
         tally.differs(f"{name}: a vertex of its own is outside")
     count = 120
-    near = beside_edges(chance, area, count, lambda n: chance.choice([-1, 1], n) * 10 ** chance.uniform(-3, 3, n))
+    near = beside_edges(chance, area, count, off_by_up_to_1_km(chance))
     pick = slice(0, count)
     far_lon = np.concatenate([near[0][pick], (box[0][pick] + 180) % 360 - 180])
     far_lat = np.concatenate([near[1][pick], np.clip(box[1][pick], -89.999, 89.999)])
     distances(ours, tally, name, shape, area, far_lon, far_lat)
+    boxes(ours, tally, chance, name, shape, area)
 
 
 def circle(ours, tally, name, center, radius_m, lon, lat):
     """A circle's containment and distances, by geodesics."""
     shape = {"type": "circle", "center": list(map(float, center)), "radius_m": float(radius_m)}
-    faults, inside, told = ours.answer(shape, lon, lat, distances=True)
+    faults, inside, told, clear = ours.ask(shape, "contains", "distance_m", "clear_m", lon=lon, lat=lat)
     if faults:
         tally.differs(f"{name}: refused for {faults[0]}")
         return
     known = metres(np.full(len(lon), center[0]), np.full(len(lon), center[1]), lon, lat) - radius_m
     tally.counts["positions at circles"] += len(lon)
-    tally.largest("metres, at circles", np.abs(told - np.maximum(known, 0)))
-    wrong = ((inside != (known <= 0)) & (np.abs(known) > LEAST_M)) | (np.abs(told - np.maximum(known, 0)) > LEAST_M)
+    error = np.abs(told - np.maximum(known, 0))
+    tally.largest("metres, at circles", error)
+    wrong = ((inside == 1) != (known <= 0)) & (np.abs(known) > LEAST_M)
+    wrong |= (error > LEAST_M) | (clear > np.abs(known) + LEAST_M)
     for i in np.nonzero(wrong)[0][:TOLD]:
-        tally.differs(f"{name}: [{float(lon[i])!r}, {float(lat[i])!r}] is {told[i]} m outside {shape}, in truth {known[i]} m")
+        said = f"{told[i]} m outside {shape}, {clear[i]} m clear"
+        tally.differs(f"{name}: [{float(lon[i])!r}, {float(lat[i])!r}] is {said}, in truth {known[i]} m")

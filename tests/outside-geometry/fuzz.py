@@ -33,7 +33,9 @@ def comb(chance):
     gap = 10 ** chance.uniform(-15, -0.5) / teeth
     left = -1 + 2 * np.arange(teeth) / teeth
     tips = chance.uniform(0.2, 1, teeth)
-    points = [(x, y) for a, tip in zip(left, tips) for x, y in ((a, 0), (a, tip), (a + 2 / teeth - gap, tip), (a + 2 / teeth - gap, 0))]
+    points = []
+    for a, b, tip in zip(left, left + 2 / teeth - gap, tips):
+        points += [(a, 0), (a, tip), (b, tip), (b, 0)]
     return [[closed([(-1, -0.1), *points, (1, 0), (1, -0.1)])]]
 
 
@@ -63,9 +65,8 @@ def cells(chance):
         return stars(chance)
     whole = shapely.union_all([shapely.box(x, y, x + 2 / side, y + 2 / side) for x, y in taken], grid_size=2**-40)
     split = shapely.segmentize(whole, chance.choice([0.05, 0.3, 9.0]))
-    return [
-        [shapely.get_coordinates(ring) for ring in (part.exterior, *part.interiors)] for part in shapely.get_parts(split)
-    ]
+    parts = shapely.get_parts(split)
+    return [[shapely.get_coordinates(ring) for ring in (part.exterior, *part.interiors)] for part in parts]
 
 
 def petals(chance):
@@ -97,7 +98,7 @@ KINDS = [stars, comb, spiral, nest, cells, petals, scribble, leaning]
 
 
 def last_digit(numbers):
-    """What one digit more makes of them. Next to zero there are far smaller numbers, but products of these underflow."""
+    """What one digit more makes of them. Next to zero there are far smaller numbers; products of these underflow."""
     return np.maximum(np.spacing(np.abs(numbers)), 1e-100)
 
 
@@ -128,14 +129,16 @@ def somewhere(chance, polygons):
 
 def as_shape(polygons):
     lists = [[np.column_stack([in_range(ring[:, 0]), ring[:, 1]]).tolist() for ring in rings] for rings in polygons]
-    return {"type": "Polygon", "coordinates": lists[0]} if len(lists) == 1 else {"type": "MultiPolygon", "coordinates": lists}
+    if len(lists) == 1:
+        return {"type": "Polygon", "coordinates": lists[0]}
+    return {"type": "MultiPolygon", "coordinates": lists}
 
 
 def positions(chance, area, count):
     """In and round the box, level with vertices, on edges, and some last digits off all of these."""
     west, south, east, north = area.bounds
     side, up = 0.2 * (east - west) + 1e-9, 0.2 * (north - south) + 1e-9
-    box = np.column_stack([chance.uniform(west - side, east + side, count), chance.uniform(south - up, north + up, count)])
+    box = chance.uniform([west - side, south - up], [east + side, north + up], (count, 2))
     corner = area.vertices[chance.integers(0, len(area.vertices), count)]
     edge = area.edges[chance.integers(0, len(area.edges), count)]
     part = chance.choice([chance.random(count), np.full(count, 0.5)])[:, None]
@@ -144,7 +147,7 @@ def positions(chance, area, count):
     kinds = np.stack([box, corner, on_edge, level])[chance.integers(0, 4, count), np.arange(count)]
     off = last_digit(kinds) * chance.integers(-3, 4, kinds.shape) * (chance.random((count, 1)) < 0.5)
     places = np.clip(kinds + off, [-540, -89.99], [540, 89.99])
-    return (places[:, 0] + 180) % 360 - 180 if np.any(np.abs(places[:, 0]) > 540) else in_range(places[:, 0]), places[:, 1]
+    return in_range(places[:, 0]), places[:, 1]
 
 
 def one(ours, tally, seed, number):
@@ -161,10 +164,12 @@ def one(ours, tally, seed, number):
     expected, reasons = expected_validity(shape)
     if expected is None and kind is petals and not shake:
         expected, reasons = True, "what it says, but it is made to touch itself and no more"
-    tally.counts[f"random shapes, {'valid' if expected else 'invalid' if expected is False else 'undecided'} to GEOS by our rules"] += 1
+    verdict = {True: "valid", False: "invalid", None: "undecided"}[expected]
+    tally.counts[f"random shapes, {verdict} to GEOS by our rules"] += 1
     if compare.is_valid(ours, tally, name, shape, expected, reasons):
         area = Area(shape)
         compare.points(ours, tally, name, shape, area, *positions(chance, area, POINTS_A_SHAPE))
         if number % 4 == 0:
-            near = compare.beside_edges(chance, area, 30, lambda n: chance.choice([-1, 1], n) * 10 ** chance.uniform(-3, 3, n))
-            compare.distances(ours, tally, name, shape, area, near[0], np.clip(near[1], -89.9, 89.9))
+            lon, lat = compare.beside_edges(chance, area, 30, compare.off_by_up_to_1_km(chance))
+            compare.distances(ours, tally, name, shape, area, lon, np.clip(lat, -89.9, 89.9))
+            compare.boxes(ours, tally, chance, name, shape, area)

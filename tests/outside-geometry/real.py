@@ -100,10 +100,11 @@ def antimeridian(chance):
                     continue
                 whole = shell.difference(hole)
                 name = f"180/{lat:g}/{reach_m:g}/{corners}"
-                jumping = shapely.transform(whole, lambda points: np.column_stack([in_range(points[:, 0]), points[:, 1]]))
+                jumping = shapely.transform(whole, lambda at: np.column_stack([in_range(at[:, 0]), at[:, 1]]))
                 yield f"{name}/raw", as_shape(jumping)
                 west = whole.intersection(shapely.box(0, -90, 180, 90))
-                east = shapely.transform(whole.intersection(shapely.box(180, -90, 360, 90)), lambda points: points - [360, 0])
+                east = whole.intersection(shapely.box(180, -90, 360, 90))
+                east = shapely.transform(east, lambda at: at - [360, 0])
                 parts = [p for p in (*shapely.get_parts(west), *shapely.get_parts(east)) if p.geom_type == "Polygon"]
                 yield f"{name}/cut", as_shape(shapely.MultiPolygon(parts))
 
@@ -149,7 +150,8 @@ def circles(ours, tally, seed):
         lat = chance.choice([chance.uniform(-90, 90), chance.choice([-89.99, -85, -78, 0, 78, 85, 89.99])])
         center = chance.choice([chance.uniform(-180, 180), 180.0, -180.0, 179.9999]), lat
         radius_m = min(100_000.0, max(10.0, 10 ** chance.uniform(1, 5)))
-        off = np.concatenate([[0, 1e-5, -1e-5, 1e-3, -1e-3], chance.normal(0, 0.05 * radius_m, 25), chance.uniform(0, 9e6, 10)])
+        rim = [0, 1e-5, -1e-5, 1e-3, -1e-3]
+        off = np.concatenate([rim, chance.normal(0, 0.05 * radius_m, 25), chance.uniform(0, 9e6, 10)])
         many = np.full(len(off), center[0]), np.full(len(off), center[1])
         lon, lat = moved(*many, chance.uniform(0, 360, len(off)), np.abs(radius_m + off))
         compare.circle(ours, tally, f"circle {number}", center, radius_m, in_range(lon), lat)

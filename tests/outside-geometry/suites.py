@@ -65,7 +65,7 @@ def as_shape(area):
     return json.loads(shapely.to_geojson(area))
 
 
-def is_scaled_exactly(area):
+def is_finite(area):
     coordinates = np.abs(shapely.get_coordinates(area))
     return bool(np.isfinite(coordinates).all())
 
@@ -105,8 +105,8 @@ def claims_of(operation, first, second, pattern, expected):
         if operation == "relate" and holds:
             matrix = pattern if not turned else pattern[0::3] + pattern[1::3] + pattern[2::3]
             if set(matrix) <= set("F012T"):
-                any_ = not shapely_matches(matrix, DISJOINT)
-                every = any(shapely_matches(matrix, covers) for covers in COVERS)
+                any_ = not fits(matrix, DISJOINT)
+                every = any(fits(matrix, covers) for covers in COVERS)
         elif operation == "intersects":
             any_ = holds
         elif operation in ("contains", "covers") and not turned:
@@ -115,7 +115,7 @@ def claims_of(operation, first, second, pattern, expected):
             yield area, other, every, any_
 
 
-def shapely_matches(matrix, pattern):
+def fits(matrix, pattern):
     """Does a matrix fit a pattern (DE-9IM)?"""
     return all(p in ("*", m) or (p == "T" and m != "F") for m, p in zip(matrix, pattern))
 
@@ -148,12 +148,13 @@ def jts(ours, tally, seed):
             left["cases left out: of overlays, hulls, planar distances and the like"] += 1
         elif not areas:
             left["cases left out: of points and lines alone"] += 1
-        elif not all(len(shapely.get_coordinates(a)) and is_scaled_exactly(a) for a in given):
+        elif not all(len(shapely.get_coordinates(a)) and is_finite(a) for a in given):
             left["cases left out: empty or without numbers, which JSON can't say"] += 1
         elif operation == "isValid":
             check_validity(ours, tally, seed, name, areas[0], expected == "true", known)
         else:
-            asked = list(claims_of(operation, *[a if a in given else None for a in arguments[:2]], arguments[2], expected))
+            first, second = (a if isinstance(a, shapely.Geometry) else None for a in arguments[:2])
+            asked = list(claims_of(operation, first, second, arguments[2], expected))
             if not asked:
                 left["cases left out: that say nothing of single positions"] += 1
             for number, (area, other, every, any_) in enumerate(asked, 1):

@@ -77,8 +77,8 @@ def polygon(rings):
     shell, *holes = map(unwrapped, rings)
     west, east = shell[:, 0].min(), shell[:, 0].max()
     for hole in holes:
-        overlap = {turn: min(east, hole[:, 0].max() + turn) - max(west, hole[:, 0].min() + turn) for turn in (0, *TURNS)}
-        hole[:, 0] += max(overlap, key=overlap.get)
+        first, last = hole[:, 0].min(), hole[:, 0].max()
+        hole[:, 0] += max((0, *TURNS), key=lambda turn: min(east, last + turn) - max(west, first + turn))
     return Polygon(shell, holes)
 
 
@@ -90,7 +90,8 @@ def expected_validity(shape):
     """What GEOS makes of a shape, polygon by polygon, by our rules: True, False or None, and its reasons."""
     reasons = [shapely.is_valid_reason(polygon(rings)).split("[")[0] for rings in polygons_of(shape)]
     verdicts = [VALID_BY_REASON[reason] for reason in reasons]
-    return (False if False in verdicts else None if None in verdicts else True), sorted(set(reasons) - {"Valid Geometry"})
+    verdict = False if False in verdicts else None if None in verdicts else True
+    return verdict, sorted(set(reasons) - {"Valid Geometry"})
 
 
 class Area:
@@ -180,17 +181,24 @@ class Area:
         kept = least <= most
         of, start, along, least, most = of[kept], start[kept], along[kept], least[kept], most[kept]
 
-        def squared(part):
-            place = start + part[:, None] * along
-            return ((in_space(place[:, 0], place[:, 1]) - here[of]) ** 2).sum(1)
+        def metres_at(part):
+            return np.sqrt(((in_space(*(start + part[:, None] * along).T) - here[of]) ** 2).sum(1))
 
-        for _ in range(38):
-            third = (most - least) / 3
-            nearer_first = squared(least + third) < squared(most - third)
-            most = np.where(nearer_first, most - third, most)
-            least = np.where(nearer_first, least, least + third)
+        # Roughly for every edge, then finely for those that may be the nearest.
+        for rounds in (16, 60):
+            for _ in range(rounds):
+                third = (most - least) / 3
+                nearer_first = metres_at(least + third) < metres_at(most - third)
+                most = np.where(nearer_first, most - third, most)
+                least = np.where(nearer_first, least, least + third)
+            middle = metres_at((least + most) / 2)
+            found = np.full(len(lon), np.inf)
+            np.minimum.at(found, of, middle)
+            ends = in_space(*(start + least[:, None] * along).T) - in_space(*(start + most[:, None] * along).T)
+            kept = middle - np.sqrt((ends**2).sum(1)) <= found[of]
+            of, start, along, least, most = of[kept], start[kept], along[kept], least[kept], most[kept]
         part = (least + most) / 2
-        order = np.lexsort((squared(part), of))
+        order = np.lexsort((metres_at(part), of))
         of, place = of[order], (start + part[:, None] * along)[order]
         first = np.concatenate([[True], of[1:] != of[:-1]]) if len(of) else np.zeros(0, bool)
         distance = np.full(len(lon), np.inf)
