@@ -75,7 +75,7 @@ impl<'a> Work<'a> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let (devices, members) = self.state.size();
-            self.gauges.set(devices, members);
+            self.gauges.set(devices, members, self.zone_changes.len());
             let judging = !self.zone_changes.is_empty();
             tokio::select! {
                 _ = ticks.tick() => self.tick().await?,

@@ -74,6 +74,11 @@ impl ZoneChanges {
         self.waiting.is_empty()
     }
 
+    /// How many changes members wait to be judged by.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Judges one device by all changes that it waits for: its next fix comes after them.
     pub(super) fn apply_to(&mut self, device: &DeviceKey, state: &mut SliceState, effects: &mut Effects) {
         let of_zone = |zone: ZoneId| {
