@@ -190,9 +190,10 @@ mod tests {
     use geopush_geometry::geodesic_distance_m;
 
     use super::*;
+    use crate::geofence::world::ZoneMix;
 
     fn told(habits: Habits, devices: u32, pings: usize) -> Vec<Vec<Fix>> {
-        let world = World::realistic(1, 100, 10);
+        let world = World::realistic(1, 100, 10, ZoneMix::REALISTIC);
         let mut traffic = Traffic::new(&world, habits, 0..devices);
         let mut block = Block::default();
         traffic.fill(&mut block, pings);
@@ -204,7 +205,7 @@ mod tests {
 
     #[test]
     fn each_is_heard_of_once_in_order_and_then_every_ten_to_thirty_seconds() {
-        let world = World::realistic(1, 100, 10);
+        let world = World::realistic(1, 100, 10, ZoneMix::REALISTIC);
         let mut traffic = Traffic::new(&world, Habits::REALISTIC, 0..500);
         let mut block = Block::default();
         traffic.fill(&mut block, 500);

@@ -22,7 +22,7 @@ const NEAR_M: f64 = 25.0;
 /// Places at which the boundaries near are counted.
 const PLACES: usize = 200;
 /// Few large circles and many small ones whose boundaries are as long together, and so as near to any place.
-const FEW: (usize, f64) = (40, 500.0);
+const FEW: (usize, f64) = (100, 200.0);
 const MANY: (usize, f64) = (MOST_ZONES, 10.0);
 /// What many zones may cost of what few do, with as many boundaries near.
 const MOST: f64 = 1.5;
@@ -53,7 +53,7 @@ pub fn run(run: &mut Run<'_>) -> Result<(), BoxError> {
     run.report.goals.extend([
         Goal::at_most("crowded: growth of a ping over that of the boundaries near it", "", growth, 1.0),
         Goal::at_most(
-            "crowded: 2,000 zones over 40 with as many boundaries near",
+            "crowded: 2,000 zones over 100 with as many boundaries near",
             "",
             many.ratio / few.ratio,
             MOST,

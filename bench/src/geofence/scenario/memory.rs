@@ -8,11 +8,11 @@ use geopush_model::{Fix, TenantId, UnixMillis};
 use geopush_service::BoxError;
 use uuid::Uuid;
 
-use super::{CHUNK, Run, TENANTS, ZONES};
+use super::{CHUNK, Run};
 use crate::geofence::block::Block;
 use crate::geofence::engine::Engine;
 use crate::geofence::stand::BLOCK;
-use crate::geofence::world::{City, World, ZoneMix};
+use crate::geofence::world::ZoneMix;
 use crate::goal::Goal;
 use crate::progress;
 use crate::report::Curve;
@@ -85,9 +85,8 @@ fn zones(run: &mut Run<'_>) -> Result<(), BoxError> {
     ];
     let mut indexes = Vec::new();
     for (kind, mix) in kinds {
-        let (zones, tenants) = (run.scaled(ZONES), run.scaled(TENANTS));
-        let cities = City::largest_of_the_globe(run.options.seed, 300);
-        let world = World::new(run.options.seed, cities, zones, tenants, mix);
+        let world = run.realistic_world(mix);
+        let zones = world.zones();
         let bar = progress::bar(&format!("zones: memory a {kind}"), zones as u64)?;
         let before = resident_bytes();
         let index = ZoneIndex::default();

@@ -16,7 +16,7 @@ use indicatif::ProgressBar;
 
 use super::stand::{Cost, Stand};
 use super::traffic::{Habits, Traffic};
-use super::world::World;
+use super::world::{World, ZoneMix};
 use super::{Options, Scenario};
 use crate::progress;
 use crate::report::{Check, Report};
@@ -49,7 +49,7 @@ pub fn run(run: &mut Run<'_>) -> Result<(), BoxError> {
     }
     // Those in one world share its index, which takes its time to build; the one that changes zones comes last.
     if changes || cores || random || realistic || tenfold {
-        let world = run.realistic_world();
+        let world = run.realistic_world(ZoneMix::REALISTIC);
         let zones = changes::build_from_cold(run, &world)?;
         if realistic {
             realistic::run(run, &world, &zones)?;
@@ -91,9 +91,9 @@ impl Run<'_> {
         (full as f64 * self.options.scale).ceil() as usize
     }
 
-    /// The cities of the globe.
-    pub fn realistic_world(&self) -> World {
-        World::realistic(self.options.seed, self.scaled(ZONES), self.scaled(TENANTS))
+    /// The cities of the globe, with such zones.
+    pub fn realistic_world(&self, mix: ZoneMix) -> World {
+        World::realistic(self.options.seed, self.scaled(ZONES), self.scaled(TENANTS), mix)
     }
 
     /// Measures devices on their way through a world, and compares some of their transitions.

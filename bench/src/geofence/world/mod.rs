@@ -45,6 +45,8 @@ pub struct Tenant {
     cities: Vec<u16>,
 }
 
+/// So that zones are as near to one another in a world with fewer of them.
+const ZONES_A_CITY: usize = 3_334;
 /// How many zones bring a tenant to one more place.
 const ZONES_A_PLACE: usize = 20;
 /// A tenant that would be in more places than this is everywhere.
@@ -53,10 +55,11 @@ const MOST_PLACES: usize = 1_000;
 const LARGEST_SHARE: f64 = 0.1;
 
 impl World {
-    /// Zones of many tenants in 300 cities of realistic size all over the globe. The first tenant has a tenth of all;
-    /// the others have shares like 1/2, 1/3, 1/4, ….
-    pub fn realistic(seed: u64, zones: usize, tenants: usize) -> Self {
-        Self::new(seed, City::largest_of_the_globe(seed, 300), zones, tenants, ZoneMix::REALISTIC)
+    /// Zones of many tenants in cities of realistic size all over the globe, 300 for 1M zones. The first tenant has a
+    /// tenth of all; the others have shares like 1/2, 1/3, 1/4, ….
+    pub fn realistic(seed: u64, zones: usize, tenants: usize, mix: ZoneMix) -> Self {
+        let cities = u32::try_from(zones.div_ceil(ZONES_A_CITY)).expect("a world has fewer than 65,536 cities");
+        Self::new(seed, City::largest_of_the_globe(seed, cities), zones, tenants, mix)
     }
 
     /// Zones of one tenant, evenly over a square, so many to a square kilometre.
@@ -208,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_largest_tenant_has_a_tenth_and_the_smallest_a_handful() {
-        let world = World::realistic(1, 1_000_000, 10_000);
+        let world = World::realistic(1, 1_000_000, 10_000, ZoneMix::REALISTIC);
         let sizes: Vec<_> = world.tenants().iter().map(|tenant| tenant.zones.len()).collect();
         assert_eq!((sizes.len(), world.zones(), sizes[0]), (10_000, 1_000_000, 100_000));
         assert!(sizes.iter().all(|size| (5..=100_000).contains(size)), "{:?}", sizes.iter().min());
@@ -223,7 +226,7 @@ mod tests {
     #[test]
     fn the_same_seed_makes_the_same_zones_and_another_makes_others() {
         let zones = |seed| {
-            let world = World::realistic(seed, 300, 10);
+            let world = World::realistic(seed, 300, 10, ZoneMix::REALISTIC);
             (0..300).map(|number| world.zone(number, 1).unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(zones(1), zones(1));
@@ -234,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_zones_next_version_is_the_same_zone_somewhere_else() {
-        let world = World::realistic(1, 300, 10);
+        let world = World::realistic(1, 300, 10, ZoneMix::REALISTIC);
         let (first, second) = (world.zone(7, 1).unwrap(), world.zone(7, 2).unwrap());
         assert_eq!((first.id, first.tenant), (second.id, second.tenant));
         assert_ne!(first.shape, second.shape);
@@ -242,7 +245,7 @@ mod tests {
 
     #[test]
     fn zones_are_of_both_kinds_and_of_the_sizes_asked_for() {
-        let world = World::realistic(3, 2_000, 20);
+        let world = World::realistic(3, 2_000, 20, ZoneMix::REALISTIC);
         let (mut circles, mut least, mut most) = (0, usize::MAX, 0);
         for number in 0..2_000 {
             match world.zone(number, 1).unwrap().shape {
