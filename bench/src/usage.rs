@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::machine::{field, kilobytes};
 
@@ -52,9 +52,19 @@ pub fn resident_bytes() -> u64 {
 }
 
 /// How long this thread could have run and had to wait for a processor, since it began.
-pub fn waited_for_a_processor() -> Duration {
+fn waited_for_a_processor() -> Duration {
     let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     Duration::from_nanos(stat.split_whitespace().nth(1).and_then(|ns| ns.parse().ok()).unwrap_or(0))
+}
+
+/// How long some work of this thread took, without what it had to wait for a processor that something else had. What a
+/// hypervisor takes away is not known to the system, and stays in.
+pub fn busy<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let waited_before = waited_for_a_processor();
+    let began = Instant::now();
+    let done = work();
+    let took = began.elapsed();
+    (done, took.saturating_sub(waited_for_a_processor().saturating_sub(waited_before)))
 }
 
 /// The bytes of all files in a directory and those below it.

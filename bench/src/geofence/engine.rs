@@ -1,11 +1,12 @@
 //! The engine as the bench drives it: a slice's devices, given blocks of pings.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use geopush_geofence::engine::{Arrival, DeviceHash, Devices, Outcomes, Rules, ZoneIndex};
 use geopush_model::Transition;
 
 use super::block::Block;
+use crate::usage::busy;
 
 /// What the engine did, so that a reader sees what a scenario exercised.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,9 +48,9 @@ impl Engine {
         self.outcomes.transitions.clear();
         self.outcomes.born.clear();
         self.outcomes.counts = Default::default();
-        let began = Instant::now();
-        let hashes: Vec<_> = block.pings().map(|ping| DeviceHash::of(ping.tenant, ping.id)).collect();
-        self.hashing = began.elapsed();
+        let hash = || block.pings().map(|ping| DeviceHash::of(ping.tenant, ping.id)).collect::<Vec<_>>();
+        let (hashes, hashing) = busy(hash);
+        self.hashing = hashing;
         let arrivals: Vec<_> = block
             .pings()
             .zip(hashes)
@@ -61,9 +62,7 @@ impl Engine {
                 received_at: ping.received_at,
             })
             .collect();
-        let began = Instant::now();
-        self.devices.take(zones, &arrivals, &mut self.outcomes);
-        let took = began.elapsed();
+        let ((), took) = busy(|| self.devices.take(zones, &arrivals, &mut self.outcomes));
         let counts = &self.outcomes.counts;
         self.exercised.fixes += counts.applied + counts.late + counts.duplicate;
         self.exercised.safe_box += counts.safe_box_hits;

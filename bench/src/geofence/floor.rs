@@ -1,7 +1,9 @@
 //! What memory costs: loading, changing and storing the 64 bytes of the same devices in the same order.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::usage::busy;
 
 /// As large as what the engine must touch of a device, and as aligned.
 #[derive(Clone, Copy, Debug)]
@@ -26,30 +28,27 @@ impl Floor {
 
     /// Takes the devices one by one: the floor that ratios go against.
     pub fn plain(&mut self, devices: &[u32]) -> Duration {
-        let began = Instant::now();
-        for (turn, device) in devices.iter().enumerate() {
-            self.lines[*device as usize].change(turn as u64);
-        }
-        let took = began.elapsed();
-        black_box(&mut self.lines);
+        let lines = black_box(&mut self.lines);
+        let ((), took) = busy(|| {
+            for (turn, device) in devices.iter().enumerate() {
+                lines[*device as usize].change(turn as u64);
+            }
+        });
         took
     }
 
     /// Takes the devices in small groups whose lines are all asked for first, so that the memory's answers overlap.
     pub fn grouped(&mut self, devices: &[u32]) -> Duration {
-        let began = Instant::now();
-        for (turn, group) in devices.chunks(GROUP).enumerate() {
-            let mut early = 0;
-            for device in group {
-                early ^= self.lines[*device as usize].0[0];
+        let lines = black_box(&mut self.lines);
+        let ((), took) = busy(|| {
+            for (turn, group) in devices.chunks(GROUP).enumerate() {
+                let early = group.iter().fold(0, |early, device| early ^ lines[*device as usize].0[0]);
+                black_box(early);
+                for device in group {
+                    lines[*device as usize].change(turn as u64);
+                }
             }
-            black_box(early);
-            for device in group {
-                self.lines[*device as usize].change(turn as u64);
-            }
-        }
-        let took = began.elapsed();
-        black_box(&mut self.lines);
+        });
         took
     }
 }

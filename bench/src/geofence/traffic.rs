@@ -22,6 +22,8 @@ pub struct Habits {
 impl Habits {
     /// Three of five stand; the others go at 1 to 30 m/s.
     pub const REALISTIC: Self = Self { standing: 0.6, jumping: false };
+    /// All stand.
+    pub const STANDING: Self = Self { standing: 1.0, jumping: false };
     /// Every ping somewhere else.
     pub const JUMPING: Self = Self { standing: 0.0, jumping: true };
 }

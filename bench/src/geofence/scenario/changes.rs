@@ -17,7 +17,7 @@ use crate::geofence::world::{Kind, World};
 use crate::goal::Goal;
 use crate::latency::Latencies;
 use crate::progress;
-use crate::usage::waited_for_a_processor;
+use crate::usage::busy;
 
 /// Devices that ping while zones change.
 const DEVICES: usize = 100_000;
@@ -27,9 +27,6 @@ const ZONES: usize = 20_000;
 const FEW: usize = 64;
 /// Zones imported at once meanwhile.
 const IMPORTED: usize = 10_000;
-/// What is shorter is no pause, and not worth asking how long the thread had to wait for a processor.
-const SHORT: Duration = Duration::from_micros(50);
-
 const MOST_COLD_S: f64 = 20.0;
 const MOST_CHANGE_US: f64 = 50.0;
 const MOST_PAUSE_MS: f64 = 1.0;
@@ -42,11 +39,9 @@ pub fn build_from_cold(run: &mut Run<'_>, world: &World) -> Result<ZoneIndex, Bo
         (0..world.zones()).map(|number| world.zone(number, 1).inspect(|_| bar.inc(1))).collect();
     let zones = zones?;
     let index = ZoneIndex::default();
-    let began = Instant::now();
-    let changes: Vec<_> = zones.iter().map(ZoneChange::to).collect();
-    let prepared = began.elapsed();
-    index.apply(&changes);
-    let took = began.elapsed();
+    let (changes, prepared) = busy(|| zones.iter().map(ZoneChange::to).collect::<Vec<_>>());
+    let ((), applied) = busy(|| index.apply(&changes));
+    let took = prepared + applied;
     bar.finish();
     run.report.number("1M zones from cold", "s", took.as_secs_f64());
     run.report.number("1M zones from cold: preparing their shapes", "s", prepared.as_secs_f64());
@@ -134,7 +129,7 @@ fn beside_pings<T>(
             let mut latencies = Latencies::default();
             while !ended.load(Ordering::Relaxed) {
                 traffic.fill(&mut block, FEW);
-                latencies.record(timed(|| engine.take(zones, &block)));
+                latencies.record(engine.take(zones, &block));
             }
             latencies
         });
@@ -145,18 +140,6 @@ fn beside_pings<T>(
         let latencies = pinging.join().map_err(|_| "the thread that took pings panicked")?;
         Ok((done, Pauses { latencies, lasted }))
     })
-}
-
-/// How long it took, without what the thread had to wait for a processor that something else had.
-fn timed<T>(work: impl FnOnce() -> T) -> Duration {
-    let waited_before = waited_for_a_processor();
-    let began = Instant::now();
-    work();
-    let took = began.elapsed();
-    if took < SHORT {
-        return took;
-    }
-    took.saturating_sub(waited_for_a_processor().saturating_sub(waited_before))
 }
 
 /// Random zones, each moved within its city, then removed, then put back: what each of the three took.
@@ -174,7 +157,7 @@ fn one_by_one(
         let removed = Zone { version: 3, deleted: true, ..moved.clone() };
         let added = world.zone(number, 4)?;
         for (zone, latencies) in [moved, removed, added].iter().zip(&mut latencies) {
-            latencies.record(timed(|| zones.apply([&ZoneChange::to(zone)])));
+            latencies.record(busy(|| zones.apply([&ZoneChange::to(zone)])).1);
             done();
         }
     }

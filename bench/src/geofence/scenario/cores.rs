@@ -2,7 +2,7 @@
 
 use std::sync::Barrier;
 use std::thread;
-use std::time::Instant;
+use std::time::Duration;
 
 use geopush_geofence::engine::ZoneIndex;
 use geopush_service::BoxError;
@@ -95,35 +95,31 @@ impl<'w> Slice<'w> {
         }
     }
 
-    fn take(&mut self, zones: &ZoneIndex) {
-        for block in &self.blocks {
-            self.engine.take(zones, block);
-        }
+    fn take(&mut self, zones: &ZoneIndex) -> Duration {
+        self.blocks.iter().map(|block| self.engine.take(zones, block)).sum()
     }
 
-    fn take_on_floor(&mut self) {
-        for block in &self.blocks {
-            self.floor.plain(block.devices());
-        }
+    fn take_on_floor(&mut self) -> Duration {
+        self.blocks.iter().map(|block| self.floor.plain(block.devices())).sum()
     }
 }
 
 /// Each slice alone, then both at once, each time with new pings.
-fn round<'w>(slices: &mut [Slice<'w>; 2], blocks: usize, work: impl Fn(&mut Slice<'w>) + Sync) -> Round {
+fn round<'w>(
+    slices: &mut [Slice<'w>; 2],
+    blocks: usize,
+    work: impl Fn(&mut Slice<'w>) -> Duration + Sync,
+) -> Round {
     let mut round = Round::default();
     for (slice, alone) in slices.iter_mut().zip(&mut round.alone) {
         slice.make(blocks);
-        let began = Instant::now();
-        work(slice);
-        *alone = began.elapsed().as_secs_f64();
+        *alone = work(slice).as_secs_f64();
     }
     both(slices, |slice| slice.make(blocks));
     let start = Barrier::new(2);
     round.together = both(slices, |slice| {
         start.wait();
-        let began = Instant::now();
-        work(slice);
-        began.elapsed().as_secs_f64()
+        work(slice).as_secs_f64()
     });
     round
 }

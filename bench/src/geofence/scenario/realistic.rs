@@ -17,11 +17,13 @@ const MOST: f64 = 2.5;
 /// What the larger run needs: the engine's share, the floor's and the load's own, with room for the members.
 const BYTES_A_DEVICE: usize = 450;
 
-/// 1M devices among 1M zones of 10,000 tenants.
+/// 1M devices among 1M zones of 10,000 tenants. And the same if all stood: what the way costs that most pings take.
 pub fn run(run: &mut Run<'_>, world: &World, zones: &ZoneIndex) -> Result<(), BoxError> {
     let size = (run.scaled(DEVICES), run.scaled(PINGS));
     let cost = run.measure("realistic", world, zones, Habits::REALISTIC, size)?;
     cost.report("realistic", &mut run.report);
+    let standing = run.measure("realistic, all standing", world, zones, Habits::STANDING, size)?;
+    standing.report("realistic, all standing", &mut run.report);
     run.report.goals.extend([
         Goal::at_most("realistic: 1M devices, 1M zones: a ping over the floor", "", cost.ratio, MOST),
         Goal::at_least("realistic: aim", "pings/s", cost.pings_a_second(), 1e7),

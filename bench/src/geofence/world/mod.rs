@@ -58,7 +58,8 @@ impl World {
     /// Zones of many tenants in cities of realistic size all over the globe, 300 for 1M zones. The first tenant has a
     /// tenth of all; the others have shares like 1/2, 1/3, 1/4, ….
     pub fn realistic(seed: u64, zones: usize, tenants: usize, mix: ZoneMix) -> Self {
-        let cities = u32::try_from(zones.div_ceil(ZONES_A_CITY)).expect("a world has fewer than 65,536 cities");
+        let cities =
+            u32::try_from(zones.div_ceil(ZONES_A_CITY)).expect("a world has fewer than 65,536 cities");
         Self::new(seed, City::largest_of_the_globe(seed, cities), zones, tenants, mix)
     }
 
