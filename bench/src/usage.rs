@@ -97,7 +97,7 @@ mod tests {
         let (done, wait) = std::sync::mpsc::channel::<()>();
         let (spun, ready) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new().name("spinner-1".to_owned()).spawn(move || {
-            let began = std::time::Instant::now();
+            let began = Instant::now();
             while began.elapsed().as_millis() < 50 {
                 std::hint::spin_loop();
             }

@@ -20,7 +20,7 @@ const RADIUS_M: f64 = 50.0;
 /// A boundary is near a place within this: about what a device's fixes are apart.
 const NEAR_M: f64 = 25.0;
 /// Places at which the boundaries near are counted.
-const PLACES: usize = 200;
+const PLACES: usize = 100;
 /// Few large circles and many small ones whose boundaries are as long together, and so as near to any place.
 const FEW: (usize, f64) = (100, 200.0);
 const MANY: (usize, f64) = (MOST_ZONES, 10.0);
