@@ -1,6 +1,7 @@
 //! The index against asking every zone.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod along;
 mod h3_cells;
 mod world;
 

@@ -14,6 +14,7 @@
 //! H3 serves to name places. A cell is never taken for the union of finer ones, which it is not, and never for a shape:
 //! its region holds it with room to spare, and all that is decided is decided by regions and the zones' own geometry.
 
+mod along;
 mod apply;
 mod area;
 mod around;
