@@ -60,6 +60,7 @@ impl Engine {
                 hash,
                 fixes: std::slice::from_ref(ping.fix),
                 received_at: ping.received_at,
+                detect_crossings: false,
             })
             .collect();
         let ((), took) = busy(|| self.devices.take(zones, &arrivals, &mut self.outcomes));

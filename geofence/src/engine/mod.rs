@@ -1,5 +1,6 @@
 //! The decisions: pure functions of fixes, zones and times.
 
+mod crossings;
 mod device;
 mod devices;
 mod index;

@@ -12,10 +12,16 @@
 //! 7. Exit `expired` when a member's next fix comes more than `expire_after` later, or nothing is received of it for
 //!    that long; at its last fix + `expire_after`. In no zone and silent for `forget_after`, it is forgotten.
 //! 8. At one fix exits come first, then enters, then dwells, each by zone id; `seq` counts on.
+//! 9. If the tenant asks for crossings: a zone is passed between two fixes that follow each other, at most 120 s apart
+//!    and as far as one gets at 70 m/s, if the device is no member of it, neither fix lies inside, the later one is as
+//!    accurate as the zone asks, and the straight line in longitude and latitude from one to the other, the short way
+//!    over the antimeridian, meets it. That gives an enter where the line first comes in and an exit `left` where it
+//!    last goes out, at times in proportion, in whole ms from the earlier fix. They come before the later fix's own
+//!    transitions and after those of rule 7, by time, then zone id, an enter before its exit. There is no dwell.
 
 use std::collections::BTreeMap;
 
-use geopush_geometry::Prepared;
+use geopush_geometry::{Prepared, geodesic_distance_m};
 use geopush_model::{
     DeviceId, ExitReason, Fix, Ping, PingKind, TenantId, Transition, TransitionId, TransitionKind,
     UnixMillis, Zone, ZoneId,
@@ -28,6 +34,7 @@ use super::Rules;
 pub struct Reference {
     tenant: TenantId,
     rules: Rules,
+    detect_crossings: bool,
     zones: BTreeMap<ZoneId, (Zone, Prepared)>,
     devices: BTreeMap<DeviceId, Phone>,
 }
@@ -53,7 +60,13 @@ struct Stay {
 impl Reference {
     /// A tenant without zones or devices.
     pub fn new(tenant: TenantId, rules: Rules) -> Self {
-        Self { tenant, rules, zones: BTreeMap::new(), devices: BTreeMap::new() }
+        Self { tenant, rules, detect_crossings: false, zones: BTreeMap::new(), devices: BTreeMap::new() }
+    }
+
+    /// The same for a tenant that asks for crossings, or does not.
+    #[must_use]
+    pub fn detecting_crossings(self, detect_crossings: bool) -> Self {
+        Self { detect_crossings, ..self }
     }
 
     /// A zone was made, changed, deactivated or deleted, at its `updated_at`. Answers by device, then in order.
@@ -120,7 +133,20 @@ impl Reference {
                 all.extend(phone.expires(self.tenant, &self.rules, Some(received_at)));
             }
         }
-        phone.last = fix.clone();
+        let before = std::mem::replace(&mut phone.last, fix.clone());
+        if self.detect_crossings && !first {
+            for (zone, kind, at, entered) in crossings(phone, &before, &self.zones) {
+                let stay = Stay {
+                    name: zone.external_id.clone(),
+                    entered,
+                    entered_version: zone.version,
+                    had_dwell: false,
+                };
+                let said = phone.says(self.tenant, zone.id, &stay, kind, at, zone.version);
+                let dwell_s = said.dwell_s.filter(|_| kind != TransitionKind::Enter);
+                all.push(Transition { received_at: Some(received_at), dwell_s, ..said });
+            }
+        }
 
         let mut exits = Vec::new();
         let mut enters = Vec::new();
@@ -241,6 +267,38 @@ impl Phone {
             received_at: None,
         }
     }
+}
+
+/// What is said of the zones between `before` and the last fix: of which, what, when, and when it came in.
+fn crossings<'a>(
+    phone: &Phone,
+    before: &Fix,
+    zones: &'a BTreeMap<ZoneId, (Zone, Prepared)>,
+) -> Vec<(&'a Zone, TransitionKind, UnixMillis, UnixMillis)> {
+    let (from, to) = (before.position, phone.last.position);
+    let taken_ms = phone.last.time.0 - before.time.0;
+    if taken_ms > 120_000 || geodesic_distance_m(from, to) > 70.0 * taken_ms as f64 / 1000.0 {
+        return Vec::new();
+    }
+    let mut all = Vec::new();
+    for (id, (zone, shape)) in zones {
+        let is_judged = zone.active
+            && !zone.deleted
+            && !phone.stays.contains_key(id)
+            && phone.last.accuracy_m.is_none_or(|accuracy_m| accuracy_m <= zone.effective_max_accuracy_m());
+        if is_judged
+            && !shape.contains(from)
+            && !shape.contains(to)
+            && let Some((first, last)) = shape.passes(from, to)
+        {
+            let time = |part: f64| UnixMillis(before.time.0 + (part * taken_ms as f64).floor() as i64);
+            all.push((zone, TransitionKind::Enter, time(first), time(first)));
+            all.push((zone, TransitionKind::Exit(ExitReason::Left), time(last), time(first)));
+        }
+    }
+    // Stable: an enter stays before its exit.
+    all.sort_by_key(|(zone, _, at, _)| (*at, zone.id));
+    all
 }
 
 fn is_outside_by_more_than(shape: &Prepared, fix: &Fix, buffer_m: f64) -> bool {

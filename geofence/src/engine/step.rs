@@ -8,6 +8,7 @@ use geopush_model::{
     DeviceKey, ExitReason, Fix, Membership, Transition, TransitionId, TransitionKind, UnixMillis, ZoneId,
 };
 
+use super::crossings::Crossing;
 use super::{Around, Device, PreparedZone, Rules, ZoneChange};
 
 /// What became of a fix.
@@ -41,10 +42,10 @@ struct Due<'a> {
 
 /// What all transitions of one occasion share.
 #[derive(Clone, Copy)]
-struct Occasion {
-    at: UnixMillis,
-    initial: bool,
-    received_at: Option<UnixMillis>,
+pub(super) struct Occasion {
+    pub(super) at: UnixMillis,
+    pub(super) initial: bool,
+    pub(super) received_at: Option<UnixMillis>,
 }
 
 impl Device {
@@ -58,11 +59,12 @@ impl Device {
         self.meet(zones, Occasion { at, initial: true, received_at }, out)
     }
 
-    /// A further fix.
+    /// A further fix, and the zones that the line to it passes, if that is asked for.
     pub(super) fn on_fix(
         &mut self,
         fix: &Fix,
         received_at: UnixMillis,
+        crossings: &[Crossing],
         zones: &Around<'_>,
         rules: &Rules,
         out: &mut Vec<Transition>,
@@ -83,6 +85,7 @@ impl Device {
             self.expire(Some(received_at), rules, out);
         }
         self.last_fix = fix.clone();
+        self.cross(crossings, received_at, out);
         let occasion = Occasion { at: fix.time, initial: false, received_at: Some(received_at) };
         (FixOutcome::Applied, self.meet(zones, occasion, out))
     }
@@ -219,13 +222,7 @@ impl Device {
             if self.memberships.len() >= Self::MOST_STAYS {
                 break;
             }
-            let stay = Membership {
-                zone: zone.id,
-                zone_external_id: zone.external_id.clone(),
-                since: occasion.at,
-                dwelled: false,
-                zone_version: zone.version,
-            };
+            let stay = zone.stay_since(occasion.at);
             self.emit(&stay, TransitionKind::Enter, zone.version, occasion, out);
             self.memberships.insert(place, stay);
         }
@@ -238,7 +235,7 @@ impl Device {
         }
     }
 
-    fn emit(
+    pub(super) fn emit(
         &mut self,
         stay: &Membership,
         kind: TransitionKind,
@@ -269,6 +266,17 @@ impl Device {
 }
 
 impl PreparedZone {
+    /// The stay of a device that came in then.
+    pub(super) fn stay_since(&self, since: UnixMillis) -> Membership {
+        Membership {
+            zone: self.id,
+            zone_external_id: self.external_id.clone(),
+            since,
+            dwelled: false,
+            zone_version: self.version,
+        }
+    }
+
     /// When a stay that began then dwells, at the first fix that is not before.
     pub(super) fn dwell_at(&self, stay: &Membership) -> Option<UnixMillis> {
         let dwell_ms = self.dwell_ms.filter(|_| !stay.dwelled)?;

@@ -60,7 +60,6 @@ pub(super) struct Geofence {
     pub(super) config: GeofenceConfig,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) feed: Arc<ZoneFeed>,
-    #[expect(dead_code, reason = "no fix is judged by the line to it yet")]
     pub(super) settings: Arc<Settings>,
     pub(super) follower: Followers,
     /// For slices that judge members of changed zones.

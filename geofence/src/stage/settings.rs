@@ -26,7 +26,6 @@ impl Settings {
 
     /// Whether a zone that one of the tenant's devices passes between two fixes gives transitions. It never waits, and
     /// is next to free while no tenant asks for that.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no fix is judged by the line to it yet"))]
     pub(super) fn detect_crossings(&self, tenant: TenantId) -> bool {
         self.crossings.load().contains(&tenant)
     }

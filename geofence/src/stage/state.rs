@@ -6,6 +6,7 @@ use geopush_log::{Offset, Record, Topic, TraceId};
 use geopush_model::{DeviceEntry, DeviceKey, DeviceState, Ping, PingKind, UnixMillis, Wire, ZoneId};
 
 use super::effects::Effects;
+use super::settings::Settings;
 use crate::engine::{Arrival, Device, DeviceHash, Devices, Outcomes, Rules, Slot, ZoneChange, ZoneIndex};
 
 /// The devices of one slice, in buckets that are written down whole.
@@ -71,17 +72,30 @@ impl SliceState {
     }
 
     /// Takes pings, in order.
-    pub(super) fn take(&mut self, zones: &ZoneIndex, pings: &[InHand], effects: &mut Effects) {
+    pub(super) fn take(
+        &mut self,
+        zones: &ZoneIndex,
+        settings: &Settings,
+        pings: &[InHand],
+        effects: &mut Effects,
+    ) {
         for run in pings.chunk_by(|a, b| a.is_of_fixes() && b.is_of_fixes()) {
             match &run[0].ping.kind {
-                PingKind::Fixes(_) => self.take_fixes(zones, run, effects),
+                PingKind::Fixes(_) => self.take_fixes(zones, settings, run, effects),
                 PingKind::Forget => self.forget(&run[0], effects),
             }
         }
     }
 
-    fn take_fixes(&mut self, zones: &ZoneIndex, pings: &[InHand], effects: &mut Effects) {
-        let arrivals: Vec<Arrival<'_>> = pings.iter().filter_map(InHand::arrival).collect();
+    fn take_fixes(
+        &mut self,
+        zones: &ZoneIndex,
+        settings: &Settings,
+        pings: &[InHand],
+        effects: &mut Effects,
+    ) {
+        let arrivals: Vec<Arrival<'_>> =
+            pings.iter().filter_map(|in_hand| in_hand.arrival(settings)).collect();
         let mut outcomes = Outcomes::default();
         self.devices.take(zones, &arrivals, &mut outcomes);
         for (number, slot) in outcomes.born {
@@ -260,12 +274,19 @@ impl InHand {
         matches!(self.ping.kind, PingKind::Fixes(_))
     }
 
-    fn arrival(&self) -> Option<Arrival<'_>> {
+    fn arrival(&self, settings: &Settings) -> Option<Arrival<'_>> {
         let Ping { tenant, device, received_at, kind: PingKind::Fixes(fixes) } = &self.ping else {
             return None;
         };
         let hash = DeviceHash::of(*tenant, device);
-        Some(Arrival { tenant: *tenant, device, hash, fixes, received_at: *received_at })
+        Some(Arrival {
+            tenant: *tenant,
+            device,
+            hash,
+            fixes,
+            received_at: *received_at,
+            detect_crossings: settings.detect_crossings(*tenant),
+        })
     }
 }
 

@@ -146,7 +146,7 @@ impl<'a> Work<'a> {
                 self.zone_changes.apply_to(&ping.key(), &mut self.state, effects);
             }
         }
-        self.state.take(self.stage.feed.index(), group, effects);
+        self.state.take(self.stage.feed.index(), &self.stage.settings, group, effects);
         self.uncommitted_pings += group.len();
         self.position = next;
         group.clear();

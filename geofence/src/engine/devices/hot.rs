@@ -5,7 +5,7 @@ use geopush_model::UnixMillis;
 
 use super::DeviceHash;
 use super::pair48::Pair48;
-use crate::engine::index::Stamp;
+use crate::engine::index::{Stamp, TileId};
 use crate::engine::safe_box::SafeBox;
 
 /// A device's line.
@@ -38,6 +38,11 @@ impl Hot {
             key: hash.rest(),
             times: Pair48::default(),
         }
+    }
+
+    /// The tile that its last fix was judged by.
+    pub(super) fn tile(&self) -> Option<TileId> {
+        (self.stamp != Stamp::NONE).then_some(self.stamp.tile)
     }
 
     /// Whether it is of this device, whose tag was compared already.

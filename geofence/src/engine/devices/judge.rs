@@ -4,8 +4,9 @@ use geopush_model::Fix;
 
 use super::take::{Arrival, Outcomes};
 use super::{Devices, Slot};
+use crate::engine::crossings::{Crossing, Leg};
 use crate::engine::safe_box::Safe;
-use crate::engine::{Device, FixOutcome, Stamp, ZoneIndex};
+use crate::engine::{Device, FixOutcome, ZoneIndex};
 
 /// Which of a device's fixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +24,11 @@ impl Devices {
         (which, fix): (Which, &Fix),
         out: &mut Outcomes,
     ) {
-        let stamp = self.lines[slot.0].stamp;
-        let last_tile = (stamp != Stamp::NONE).then_some(stamp.tile);
-        let around = zones.around(arrival.tenant, fix.position, last_tile);
+        let around = zones.around(arrival.tenant, fix.position, self.lines[slot.0].tile());
+        let crossings = match which {
+            Which::Further if arrival.detect_crossings => self.crossings(zones, slot, (arrival, fix), out),
+            Which::First | Which::Further => Vec::new(),
+        };
         let counts = &mut out.counts;
         let mut transitions = Vec::new();
         self.change(slot, arrival.key(), &mut transitions, |device, rules, out| {
@@ -34,7 +37,7 @@ impl Devices {
                     *device = Device::new(arrival.key(), fix.clone(), arrival.received_at);
                     (FixOutcome::Applied, device.on_first_fix(&around, out))
                 }
-                Which::Further => device.on_fix(fix, arrival.received_at, &around, rules, out),
+                Which::Further => device.on_fix(fix, arrival.received_at, &crossings, &around, rules, out),
             };
             counts.count(outcome);
             counts.inaccurate += u64::from(met.inaccurate);
@@ -46,5 +49,21 @@ impl Devices {
             }
         });
         out.transitions.extend(transitions.into_iter().map(|transition| (number, transition)));
+    }
+
+    /// The zones that the line from a device's last fix to this one passes.
+    fn crossings(
+        &self,
+        zones: &ZoneIndex,
+        slot: Slot,
+        (arrival, fix): (&Arrival<'_>, &Fix),
+        out: &mut Outcomes,
+    ) -> Vec<Crossing> {
+        let line = &self.lines[slot.0];
+        let Some(leg) = Leg::between(line.position, line.fixed_at(), fix) else { return Vec::new() };
+        let (from, to) = leg.ends();
+        let near = zones.along(arrival.tenant, from, to, line.tile());
+        out.counts.exact_tests += near.len() as u64;
+        leg.crossings(near)
     }
 }

@@ -23,6 +23,8 @@ pub struct Arrival<'a> {
     pub fixes: &'a [Fix],
     /// When the ping was accepted.
     pub received_at: UnixMillis,
+    /// Whether zones count that were passed between two fixes.
+    pub detect_crossings: bool,
 }
 
 impl Arrival<'_> {
