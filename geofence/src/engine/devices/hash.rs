@@ -21,6 +21,11 @@ impl DeviceHash {
         Self(hasher.hash(device.as_str().as_bytes()).as_u128())
     }
 
+    #[cfg(test)]
+    pub(super) fn of_bits(bits: u128) -> Self {
+        Self(bits)
+    }
+
     /// Its bucket: a 256th of all devices, which are written down together.
     #[must_use]
     pub fn bucket(self) -> u8 {

@@ -185,3 +185,21 @@ fn view_outside(line: &Hot, history: Pair48, key: DeviceKey) -> Device {
 fn history_of(device: &Device) -> Pair48 {
     Pair48::new(device.incarnation.0, i64::try_from(device.seq).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_outside_zones_takes_at_most_96_bytes() {
+        let mut devices = Devices::new(Rules::default());
+        for count in 1..=1_000_000_u64 {
+            let bits = u128::from(count).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+            devices.add(DeviceHash::of_bits(bits));
+            if count.is_multiple_of(50_000) && count >= 500_000 {
+                let bytes = devices.bytes_outside_zones() as f64 / count as f64;
+                assert!(bytes <= 96.0, "{bytes} at {count}");
+            }
+        }
+    }
+}
