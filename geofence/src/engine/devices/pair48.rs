@@ -45,6 +45,8 @@ mod tests {
     use super::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn numbers_read_back_or_are_at_the_end(first: i64, second in -(1_i64 << 49)..1 << 49) {
             let pair = Pair48::new(first, second);
