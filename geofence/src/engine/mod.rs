@@ -12,7 +12,7 @@ mod zones;
 
 pub use device::Device;
 pub use devices::{Arrival, Counts, DeviceHash, Devices, Outcomes, Slot};
-pub use index::{Around, Stamp, TenantZones, TileId, ZoneIndex};
+pub use index::{Around, Stamp, TileId, ZoneIndex};
 pub use reference::Reference;
 pub use rules::Rules;
 use step::FixOutcome;

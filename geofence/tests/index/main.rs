@@ -3,6 +3,7 @@
 
 mod along;
 mod h3_cells;
+mod moments;
 mod world;
 
 use geopush_geofence::engine::{Stamp, ZoneIndex};

@@ -67,7 +67,6 @@ impl ZoneIndex {
     pub fn apply<'a>(&self, changes: impl IntoIterator<Item = &'a ZoneChange>) {
         let changes: Vec<_> = changes.into_iter().collect();
         let writer = &mut *self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        self.snapshots.apply(changes.iter().copied());
 
         let edits = self.edits(changes);
         self.name(&edits);

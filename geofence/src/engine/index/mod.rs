@@ -26,7 +26,6 @@ mod node;
 mod placement;
 mod region;
 mod shards;
-mod tenant_zones;
 mod tiles;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,7 +36,6 @@ use geopush_geometry::Position;
 use geopush_model::{TenantId, ZoneId};
 
 pub use around::Around;
-pub use tenant_zones::TenantZones;
 pub use tiles::{Stamp, TileId};
 
 use super::PreparedZone;
@@ -45,7 +43,6 @@ use apply::Writer;
 use directory::{Tenants, TilesByCell, ZonesById};
 use node::Node;
 use region::Region;
-use tenant_zones::Snapshots;
 use tiles::{Tile, Tiles};
 
 /// All tenants' live zones. Readers never wait, whatever a writer does meanwhile.
@@ -59,7 +56,6 @@ pub struct ZoneIndex {
     nobody: TileId,
     len: AtomicUsize,
     writer: Mutex<Writer>,
-    snapshots: Snapshots,
 }
 
 impl Default for ZoneIndex {
@@ -74,7 +70,6 @@ impl Default for ZoneIndex {
             nobody,
             len: AtomicUsize::new(0),
             writer: Mutex::default(),
-            snapshots: Snapshots::default(),
         }
     }
 }
@@ -132,11 +127,6 @@ impl ZoneIndex {
     /// Whether no zone is live.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// A tenant's zones as they are now.
-    pub fn tenant(&self, tenant: TenantId) -> Arc<TenantZones> {
-        self.snapshots.tenant(tenant)
     }
 
     /// What a tile says, if it is the tenant's and the position is in its region.
