@@ -170,3 +170,90 @@ impl Room {
         self.bounds = beside.max_by(|a, b| area(a).total_cmp(&area(b))).expect("a box beside the position");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use geopush_geometry::Shape;
+    use geopush_model::{DeviceId, DeviceKey, Fix, TenantId, Zone, ZoneId};
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::engine::{ZoneChange, ZoneIndex};
+
+    fn zone(shape: Shape, exit_buffer_m: f64) -> Zone {
+        Zone {
+            tenant: TenantId(Uuid::from_u128(7)),
+            id: ZoneId(Uuid::from_u128(1)),
+            external_id: None,
+            location_id: None,
+            name: String::new(),
+            shape,
+            exit_buffer_m: Some(exit_buffer_m),
+            dwell_s: None,
+            max_accuracy_m: None,
+            active: true,
+            tags: Vec::new(),
+            metadata: serde_json::Map::new(),
+            version: 1,
+            created_at: UnixMillis(0),
+            updated_at: UnixMillis(0),
+            deleted: false,
+            removal: None,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// The corners are farthest: there a box that is a little too wide shows.
+        #[test]
+        fn at_the_corners_of_a_box_a_device_is_still_in_its_zone_or_still_out(
+            lat in prop::sample::select(vec![0.0, 41.4, -60.0, 78.2]),
+            (east, north) in (-1.5..1.5, -1.5..1.5),
+            radius_m in 20.0..2_000.0,
+            buffer_m in prop::sample::select(vec![0.0, 20.0, 200.0, 1_000.0]),
+            round: bool,
+        ) {
+            let (lon_m, lat_m) = (METRES_PER_DEGREE * f64::to_radians(lat).cos(), METRES_PER_DEGREE);
+            let at = |x: f64, y: f64| Position::new(10.0 + x * radius_m / lon_m, lat + y * radius_m / lat_m).unwrap();
+            let ring = [(-1.0, -1.0), (1.0, -0.8), (0.9, 1.0), (-1.0, 1.1), (-1.0, -1.0)].map(|(x, y)| at(x, y));
+            let shape = if round {
+                Shape::circle(at(0.0, 0.0), radius_m).unwrap()
+            } else {
+                Shape::polygon(vec![ring.to_vec()]).unwrap()
+            };
+            let change = ZoneChange::to(&zone(shape, buffer_m));
+            let index = ZoneIndex::default();
+            index.apply([&change]);
+            let zone = change.now.unwrap();
+
+            // It comes from the middle, or from far away.
+            for member in [true, false] {
+                let key = DeviceKey { tenant: zone.tenant, device: DeviceId::new("d").unwrap() };
+                let first = if member { at(0.0, 0.0) } else { at(90.0, 0.0) };
+                let mut device = Device::new(key, Fix::at(first, UnixMillis(0)), UnixMillis(0));
+                device.on_first_fix(&index.around(zone.tenant, first, None), &mut Vec::new());
+                let here = index.around(zone.tenant, at(east, north), None);
+                let fix = Fix::at(at(east, north), UnixMillis(1));
+                let rules = crate::engine::Rules::default();
+                device.on_fix(&fix, UnixMillis(1), &[], &here, &rules, &mut Vec::new());
+                let Some(Room { bounds: Bounds { west, south, east, north }, .. }) = Room::of(&device, &here) else {
+                    continue;
+                };
+                for (lon, lat) in [(west, south), (west, north), (east, south), (east, north)] {
+                    let corner = Position::new(lon, lat).unwrap();
+                    // A box that was cut ends on a border, which is not part of it any more.
+                    let inward = Position {
+                        lon: lon + (fix.position.lon - lon) * 1e-9,
+                        lat: lat + (fix.position.lat - lat) * 1e-9,
+                    };
+                    match device.memberships.is_empty() {
+                        true => prop_assert!(!zone.contains(inward), "{corner:?}"),
+                        false => prop_assert!(!zone.is_left_at(inward), "{corner:?}"),
+                    }
+                }
+            }
+        }
+    }
+}
