@@ -56,7 +56,7 @@ impl ZoneIndex {
         // Before the tile: a huge zone that becomes small meanwhile is then in either.
         let huge = tenant.huge.load();
         let tile = self.tiles_by_cell.get(&self.tiles, tenant.id, cell).map(|id| self.tiles.get(id));
-        let region = tile.map_or_else(|| Region::of(cell), |tile| tile.region);
+        let region = tile.map_or_else(|| self.region_of(cell), |tile| tile.region);
         let area = region.area_round(line.start).expect("a region holds its cell");
         let (here, rest) = line.split(&area);
         match tile {

@@ -34,13 +34,14 @@ use std::sync::{Arc, Mutex};
 use arc_swap::{ArcSwap, Guard};
 use geopush_geometry::Position;
 use geopush_model::{TenantId, ZoneId};
+use h3o::CellIndex;
 
 pub use around::Around;
 pub use tiles::{Stamp, TileId};
 
 use super::PreparedZone;
 use apply::Writer;
-use directory::{Tenants, TilesByCell, ZonesById};
+use directory::{Regions, Tenants, TilesByCell, ZonesById};
 use node::Node;
 use region::Region;
 use tiles::{Tile, Tiles};
@@ -51,6 +52,7 @@ pub struct ZoneIndex {
     tiles: Tiles,
     tiles_by_cell: TilesByCell,
     zones_by_id: ZonesById,
+    regions: Regions,
     tenants: Tenants,
     /// The tile of everyone who has no zones.
     nobody: TileId,
@@ -66,6 +68,7 @@ impl Default for ZoneIndex {
             tiles,
             tiles_by_cell: TilesByCell::default(),
             zones_by_id: ZonesById::default(),
+            regions: Regions::default(),
             tenants: Tenants::default(),
             nobody,
             len: AtomicUsize::new(0),
@@ -93,7 +96,7 @@ impl ZoneIndex {
             Some(self.in_tile(id, tenant, position).expect("a region holds its cell"))
         };
         in_cell().unwrap_or_else(|| {
-            let region = Region::of(cell);
+            let region = self.region_of(cell);
             let area = region.area_round(position).expect("a region holds its cell");
             let Some(known) = self.tenants.get(tenant) else {
                 let stamp = self.tiles.stamp(self.nobody);
@@ -137,6 +140,17 @@ impl ZoneIndex {
         // Before the zones: a change between the two makes the stamp stale, never the zones.
         let stamp = self.tiles.stamp(id);
         Some(Around::new(self, tenant, stamp, tile.zones.load(), area, position))
+    }
+
+    fn region_of(&self, cell: CellIndex) -> Region {
+        self.regions.get(cell).unwrap_or_else(|| {
+            let region = Region::of(cell);
+            // Nobody waits to have it remembered.
+            if let Ok(_writer) = self.writer.try_lock() {
+                self.regions.add(cell, region);
+            }
+            region
+        })
     }
 
     fn nothing(&self) -> Guard<Arc<Node>> {
