@@ -1,8 +1,8 @@
 //! Zones that a device passed between two fixes, of which neither lies inside: it came in and went out unseen.
 //!
-//! Only fixes that the zones are asked about can show this. Where a fix lies in the safe box, the one before it lies in
-//! the box that this was cut from, too; that is convex, so it holds the line between them, and no zone but those that
-//! the device is in comes into it.
+//! A fix in its device's safe box shows none. The fix before it lies in the box that the safe box was cut from: that is
+//! convex, so it holds the line between the two, and no zone comes into it but those that the device is in. So lines
+//! are looked at only where the zones are asked about the fix, too.
 
 use std::sync::Arc;
 

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use geopush_geometry::Position;
+use geopush_geofence::engine::{PreparedZone, ZoneChange, ZoneIndex};
+use geopush_geometry::{Position, Prepared, Shape};
+use geopush_model::{UnixMillis, ZoneId};
 use proptest::prelude::*;
 use rand::RngExt;
+use uuid::Uuid;
 
 use super::config;
 use super::world::{TENANTS, World};
@@ -68,4 +71,39 @@ fn few_zones_are_found_along_a_short_line_among_many() {
         met += along.iter().filter(|zone| zone.shape.passes(from, to).is_some()).count();
     }
     assert!(met > 200 && found < 200 * mine / 4, "{found} found, {met} met, of {mine} each time");
+}
+
+#[test]
+fn a_huge_zone_beyond_the_antimeridian_is_found_from_this_side() {
+    let at = |lon, lat| Position::new(lon, lat).unwrap();
+    // Its rim is 400 m west of the antimeridian, and it is in no tile, as there is none.
+    let radius_m = 100_000.0;
+    let shape = Shape::circle(at(180.0 - (radius_m + 400.0) / 111_319.490_793, 0.0), radius_m).unwrap();
+    let (tenant, id) = (TENANTS[0], ZoneId(Uuid::from_u128(1)));
+    let zone = Arc::new(PreparedZone {
+        tenant,
+        id,
+        external_id: None,
+        version: 1,
+        shape: Prepared::new(&shape),
+        exit_buffer_m: 0.0,
+        dwell_ms: None,
+        max_accuracy_m: 200.0,
+    });
+    let index = ZoneIndex::default();
+    index.apply([&ZoneChange {
+        tenant,
+        zone: id,
+        version: Some(1),
+        at: UnixMillis(0),
+        now: Some(zone),
+        removal: None,
+    }]);
+    for lon in [-179.999, -179.99, -179.98, -179.97, -179.96] {
+        for lat in [-0.01, 0.0, 0.01] {
+            let (this_side, beyond) = (at(lon, 0.0), at(179.99, lat));
+            assert_eq!(index.along(tenant, this_side, beyond, None).len(), 1, "from {lon} to {lat}");
+            assert_eq!(index.along(tenant, beyond, this_side, None).len(), 1, "from {lat} to {lon}");
+        }
+    }
 }
