@@ -6,7 +6,7 @@ use fixtures::claims::{check_with, shop, with};
 use fixtures::events::{Event, at, change, fix_at, received, run, vague};
 use fixtures::site::{START, Site};
 use fixtures::*;
-use geopush_geofence::engine::{Device, Reference, Rules};
+use geopush_geofence::engine::{Reference, Rules};
 use geopush_geometry::{Position, Shape};
 use geopush_log::{Record, Topic};
 use geopush_model::{Config, ConfigItem, ExitReason, Fix, TransitionKind, UnixMillis, Wire, Zone};
@@ -254,17 +254,6 @@ fn crossings_say_which_fix_showed_them_and_when_to_the_millisecond() {
     assert!(engine.written_down()[0].memberships.is_empty());
     assert_eq!(engine.devices.stays(), 0);
     assert!(engine.devices.members_of(shop().id).is_empty());
-}
-
-#[test]
-fn a_device_in_as_many_zones_as_it_may_be_in_passes_others_all_the_same() {
-    let mut engine = Engine::new(Rules::default(), true);
-    let town = |number| change(zone(number, circle(0.0, 1_200.0)));
-    let mut events: Vec<_> = (2..2 + Device::MOST_STAYS as u128).map(town).collect();
-    events.push(change(shop()));
-    events.extend(drive());
-    let said = run(&mut engine, &events);
-    assert_eq!(said[Device::MOST_STAYS..], ["3001 enter z1 @47 v1", "3002 exit z1 @58 v1 left after 10"]);
 }
 
 /// It was where nothing is near, so it has a box in which no zone is looked for; the line leads out of it.
