@@ -1,6 +1,6 @@
 # Rust, gcc, g++, make and perl are all it takes; cargo fetches the pinned toolchain and the rest.
 
-.PHONY: demo test test-all lint deny fmt clean
+.PHONY: demo test test-long test-all lint deny fmt clean
 
 # Built by the tests.
 BIN := target/debug/geopush
@@ -15,6 +15,9 @@ demo: ## The whole system in one process, with simulated phones and stand-ins fo
 
 test: ## Everything that needs no more than Rust, gcc, g++, make and perl
 	cargo test --workspace --locked --no-fail-fast
+
+test-long: ## The geofence engine against its reference over ten million fixes; a quarter of an hour
+	GEOFENCE_FIXES=10000000 cargo test --release --locked -p geopush-geofence --test against_reference -- --nocapture
 
 test-all: test ## And what needs promtool, Python, kcat, Java 17 and Maven: alerts, real servers, outside clients and judges
 	deploy/prometheus/check.sh
