@@ -79,7 +79,9 @@ impl Room {
             stays += 1;
             room.until = room.until.min(zone.dwell_at(stay).unwrap_or(room.until));
         }
-        for zone in around.touching() {
+        // Most devices are in no zone, and zones lie anywhere in memory: none is looked at without need.
+        let is_member = !device.memberships.is_empty();
+        for zone in around.touching().filter(|_| is_member) {
             if let Some(stay) = device.membership(zone.id) {
                 stays += 1;
                 room.until = room.until.min(zone.dwell_at(stay).unwrap_or(room.until));
@@ -92,9 +94,15 @@ impl Room {
         }
         // What limits the box on all sides comes first: of a small box, little is left to cut.
         let mut beside = Vec::new();
-        for zone in around.touching() {
-            if device.membership(zone.id).is_none() {
-                room.stay_out(zone, zone.admits(fix), &mut beside)?;
+        for (near, zone) in around.touching_boxes() {
+            match near {
+                // Only its exit buffer comes here, which matters to members alone.
+                None => {}
+                Some(_) if is_member && device.membership(zone.id).is_some() => {}
+                Some(near) if near.contains(room.position) => {
+                    room.stay_out(zone, zone.admits(fix), &mut beside)?;
+                }
+                Some(near) => beside.push(near),
             }
         }
         beside.iter().for_each(|zone| room.cut(zone));
