@@ -82,7 +82,7 @@ impl Said {
 impl World {
     pub fn new(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        let pentagon = LatLng::from(Resolution::Six.pentagons().nth(random.random_range(0..12)).unwrap());
+        let pentagon = LatLng::from(Resolution::Five.pentagons().nth(random.random_range(0..12)).unwrap());
         let (lon, lat) = [
             (2.17, 41.39),
             (180.0, -17.0),

@@ -20,8 +20,9 @@ pub(super) struct Region {
 }
 
 impl Region {
-    /// The cells' resolution: some 36 km² each, so that the zones of a town are in few tiles, and few in each.
-    pub const RESOLUTION: Resolution = Resolution::Six;
+    /// The cells' resolution: some 250 km² each, so that a town is in few tiles and most zones are in one; the trees in
+    /// them part what lies close. A level finer, a zone took half as much memory more and no ping less time.
+    pub const RESOLUTION: Resolution = Resolution::Five;
     /// Borders lie on whole steps (1.7 m), so that moving a box by a turn of the globe and cutting it in four a few
     /// times are exact: the same cuts are found from both sides of the antimeridian.
     pub const STEPS_PER_DEGREE: f64 = 65_536.0;

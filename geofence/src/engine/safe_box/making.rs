@@ -92,20 +92,18 @@ impl Room {
             // It is in a zone that is not near: no fix since was accurate enough, or the zone was just removed.
             return None;
         }
+        // A zone of which only the exit buffer comes here has no box, and matters to members alone.
+        let others = || {
+            let boxed = around.touching_boxes().filter_map(|(near, zone)| Some((near?, zone)));
+            boxed.filter(|(_, zone)| !is_member || device.membership(zone.id).is_none())
+        };
         // What limits the box on all sides comes first: of a small box, little is left to cut.
-        let mut beside = Vec::new();
-        for (near, zone) in around.touching_boxes() {
-            match near {
-                // Only its exit buffer comes here, which matters to members alone.
-                None => {}
-                Some(_) if is_member && device.membership(zone.id).is_some() => {}
-                Some(near) if near.contains(room.position) => {
-                    room.stay_out(zone, zone.admits(fix), &mut beside)?;
-                }
-                Some(near) => beside.push(near),
-            }
+        for (_, zone) in others().filter(|(near, _)| near.contains(fix.position)) {
+            room.stay_out(zone, zone.admits(fix))?;
         }
-        beside.iter().for_each(|zone| room.cut(zone));
+        for (near, _) in others().filter(|(near, _)| !near.contains(fix.position)) {
+            room.cut(&near);
+        }
         Some(room)
     }
 
@@ -129,8 +127,8 @@ impl Room {
         self.limit(clear_m)
     }
 
-    /// Keeps to where the device does not enter; where one side is enough for that, that is left for later.
-    fn stay_out(&mut self, zone: &PreparedZone, admitted: bool, beside: &mut Vec<Bounds>) -> Option<()> {
+    /// Keeps to where the device does not enter.
+    fn stay_out(&mut self, zone: &PreparedZone, admitted: bool) -> Option<()> {
         if !admitted && zone.contains(self.position) {
             return None;
         }
@@ -141,7 +139,7 @@ impl Room {
         if boxes.iter().any(|near| near.contains(self.position)) {
             return self.limit(KEPT * zone.shape.clear_m(self.position));
         }
-        beside.extend(boxes);
+        boxes.iter().for_each(|near| self.cut(near));
         Some(())
     }
 

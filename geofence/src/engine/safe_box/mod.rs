@@ -24,9 +24,9 @@ impl SafeBox {
     /// The box without a position.
     pub(super) const EMPTY: Self = Self { west: 0, south: 0, width: 0, height: 0 };
 
-    /// So that a box may be 0.18 degrees wide and 0.09 high: as large as a tile in most places.
-    const WIDTH_STEP: u32 = 32;
-    const HEIGHT_STEP: u32 = 16;
+    /// So that a box may be 0.35 degrees wide and 0.17 high: as large as a tile in most places.
+    const WIDTH_STEP: u32 = 64;
+    const HEIGHT_STEP: u32 = 32;
 
     /// The box within `bounds`, borders excluded, round a position where not all of them can be kept.
     pub(super) fn within(bounds: &Bounds, position: Position) -> Self {
@@ -92,7 +92,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn what_a_box_contains_lies_strictly_within_its_bounds(bounds in bounds(0.3), x in -0.1..1.1, y in -0.1..1.1) {
+        fn what_a_box_contains_lies_strictly_within_its_bounds(bounds in bounds(0.6), x in -0.1..1.1, y in -0.1..1.1) {
             let at = |from: f64, to: f64, part: f64| from + (to - from) * part;
             let near = |lon: f64, lat: f64| Position::new(lon.clamp(-180.0, 180.0), lat.clamp(-90.0, 90.0)).unwrap();
             let middle = near(at(bounds.west, bounds.east, 0.5), at(bounds.south, bounds.north, 0.5));
@@ -110,7 +110,7 @@ mod tests {
         #[test]
         fn a_box_loses_less_than_a_step_a_side(bounds in bounds(0.08), x in 0.0..1.0, y in 0.0..1.0) {
             let (width, height) = (bounds.east - bounds.west, bounds.north - bounds.south);
-            let (lost_x, lost_y) = (34.0 / UNITS_PER_DEGREE, 18.0 / UNITS_PER_DEGREE);
+            let (lost_x, lost_y) = (66.0 / UNITS_PER_DEGREE, 34.0 / UNITS_PER_DEGREE);
             let position = Position::new(bounds.west + width * x, bounds.south + height * y).unwrap();
             let inner = Bounds {
                 west: bounds.west + lost_x,
@@ -132,9 +132,9 @@ mod tests {
             assert!(safe.contains(position));
             let beside =
                 |dx: f64, dy: f64| Position::new(lon - dx * lon.signum(), lat - dy * lat.signum()).unwrap();
-            assert!(safe.contains(beside(0.08, 0.04)));
-            assert!(!safe.contains(beside(0.18, 0.0)));
-            assert!(!safe.contains(beside(0.0, 0.1)));
+            assert!(safe.contains(beside(0.17, 0.08)));
+            assert!(!safe.contains(beside(0.36, 0.0)));
+            assert!(!safe.contains(beside(0.0, 0.18)));
         }
     }
 
