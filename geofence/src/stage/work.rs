@@ -166,12 +166,12 @@ impl<'a> Work<'a> {
         if effects.are_enough() { self.commit(std::mem::take(effects), Vec::new()).await } else { Ok(()) }
     }
 
-    /// The read barrier: what was answered to a merchant is seen by every ping that came later.
+    /// The read barrier: what was answered to a merchant of zones and settings is seen by every ping that came later.
     async fn wait_for_zones(&self) -> Result<(), StageError> {
         match tokio::time::timeout(BARRIER_TIMEOUT, self.stage.follower.barrier()).await {
             Ok(reached) => Ok(reached?),
             Err(_) => Err(StageError::Dependency(format!(
-                "the zones could not be read for {BARRIER_TIMEOUT:?}; check the log's backend"
+                "zones and settings could not be read for {BARRIER_TIMEOUT:?}; check the log's backend"
             ))),
         }
     }
