@@ -13,9 +13,10 @@ use super::shards::{Change, Shards};
 use super::tiles::{TileId, Tiles};
 use crate::engine::PreparedZone;
 
-/// All live zones by tenant and id.
+/// All live zones by tenant and id. In many tables: a copy of one counts references of all its zones, each of which is
+/// somewhere else in memory.
 #[derive(Debug, Default)]
-pub(super) struct ZonesById(Shards<Arc<PreparedZone>, { 1 << 13 }>);
+pub(super) struct ZonesById(Shards<Arc<PreparedZone>, { 1 << 15 }>);
 
 impl ZonesById {
     pub fn get(&self, tenant: TenantId, id: ZoneId) -> Option<Arc<PreparedZone>> {

@@ -27,7 +27,9 @@ pub(super) enum Change<T> {
 
 impl<T, const TABLES: usize> Default for Shards<T, TABLES> {
     fn default() -> Self {
-        let tables = Box::new([const { OnceLock::new() }; TABLES]);
+        // Made where it stays: it may be too large for a stack.
+        let tables: Box<[_]> = (0..TABLES).map(|_| OnceLock::new()).collect();
+        let tables = tables.try_into().ok().expect("as many tables as were made");
         Self { hasher: DefaultHashBuilder::default(), tables }
     }
 }
