@@ -1,8 +1,9 @@
 //! What is kept of the devices that are in zones, beside their lines.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
 use geopush_model::{Fix, Transition, TransitionKind, UnixMillis, ZoneId};
+use hashbrown::{HashMap, HashSet};
 
 use super::Slot;
 use super::chunked::Chunked;
