@@ -47,7 +47,7 @@ impl Prepared {
     /// Metres from outside to the boundary; 0 inside.
     ///
     /// Circles: geodesic distance to the centre less the radius. Polygons: to the place of the boundary that is nearest
-    /// on a map scaled for the position's latitude. Measured against geodesics that is right to 1e-5 within 1 km up to
+    /// on a map scaled for the position's latitude. Measured against geodesics that is right to 1e-4 within 1 km up to
     /// latitude 89.5, and to 1e-4 within 100 km up to latitude 60. From further away another place may be a little
     /// nearer, so the answer is then too long, never too short by more than rounding and the Earth's flattening.
     #[must_use]
