@@ -94,7 +94,8 @@ impl Node {
 /// The parts of a leaf, if they are worth having.
 ///
 /// Finer boxes list fewer zones each, but large zones in many of them. The more zones a leaf has, the more copies are
-/// worth it; but when a part has half of them after all, cutting does not help.
+/// worth it; but when a part has half of them after all, cutting does not help. Where all boundaries lie on one
+/// another, it would not help however fine the boxes: then zones are parted from places without any, and no more.
 fn cut(leaf: &Listings, area: &Area, depth: usize) -> Option<Parts> {
     if depth == Node::MAX_DEPTH {
         return None;
@@ -104,6 +105,11 @@ fn cut(leaf: &Listings, area: &Area, depth: usize) -> Option<Parts> {
     let sorted: Vec<_> = (0..Area::PARTS).map(|number| all.in_part(&area.part(number))).collect();
     let copies: usize = sorted.iter().map(|part| part.touching.len()).sum();
     if copies > (zones.len() * zones.len() / 16).min(zones.len() * Area::PARTS / 2) {
+        return None;
+    }
+    // How many others a copy is listed with, over all copies.
+    let together: usize = sorted.iter().map(|part| part.touching.len() * part.touching.len()).sum();
+    if copies > zones.len() * Area::PARTS / 4 && together > copies * zones.len() / 2 {
         return None;
     }
     let nothing = Arc::new(Node::default());
