@@ -3,7 +3,7 @@
 #
 #   tests/outside-geometry/run.sh
 #
-# SEED=n repeats a run; POINTS=n sets how many random points are asked (a million); JUDGE=path asks another binary than
+# SEED=n makes another run (2026); POINTS=n sets how many random points are asked (a million); JUDGE=path asks another binary than
 # the crate's example `judge`. Packages and suites come from registries once, are checked against the sums that stand
 # here, and stay in target/outside-geometry. Ends with 0 when all agree.
 set -euo pipefail

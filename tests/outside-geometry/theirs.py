@@ -88,7 +88,10 @@ def polygons_of(shape):
 
 def expected_validity(shape):
     """What GEOS makes of a shape, polygon by polygon, by our rules: True, False or None, and its reasons."""
-    reasons = [shapely.is_valid_reason(polygon(rings)).split("[")[0] for rings in polygons_of(shape)]
+    areas = [polygon(rings) for rings in polygons_of(shape)]
+    # Only its first reason is told: one of holes may hide one of a ring.
+    alone = [Polygon(ring) for area in areas if not area.is_valid for ring in (area.exterior, *area.interiors)]
+    reasons = [shapely.is_valid_reason(area).split("[")[0] for area in areas + alone]
     verdicts = [VALID_BY_REASON[reason] for reason in reasons]
     verdict = False if False in verdicts else None if None in verdicts else True
     return verdict, sorted(set(reasons) - {"Valid Geometry"})
