@@ -11,7 +11,7 @@ use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderName, StatusCode};
 use geopush_log::{Record, Topic, TraceId};
-use geopush_model::{DeviceId, Job, Message, SendId, TenantId, Wire as _};
+use geopush_model::{DeviceId, Job, Message, SendId, TenantId, Wire as _, Work};
 use geopush_registry::message_json;
 use geopush_service::http::{Invalid, json_body};
 use geopush_service::time::format_rfc3339_ms;
@@ -144,13 +144,21 @@ async fn take(
         message: message_json(&input.message),
         targeted: i64::try_from(targeted).expect("at most 10,000"),
         shards,
+        spread_s: None,
         status: "running".to_owned(),
         created_at: now,
         updated_at: now,
         version: 1,
     };
     api.store().put_if_absent(row).await?;
-    let job = |shard: i32| Job { tenant, send, shard: shard.unsigned_abs(), cursor: None };
+    let job = |shard: i32| Job {
+        tenant,
+        work: Work::Send(send),
+        shard: shard.unsigned_abs(),
+        cursor: None,
+        expanded: 0,
+        not_before: None,
+    };
     let record = |job: Job| Record::new(Topic::Jobs, job.key(), job.encode()).traced(Some(trace));
     api.deps.log.append((0..shards).map(job).map(record).collect()).await?;
     metrics::counter!("geopush_api_sends_total").increment(1);
@@ -269,6 +277,7 @@ mod tests {
             message: String::new(),
             targeted: 20,
             shards: 1,
+            spread_s: None,
             status: "running".into(),
             created_at: Timestamp(0),
             updated_at: Timestamp(0),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName};
-use geopush_model::TenantId;
-use geopush_registry::ChangeError;
+use geopush_model::{TenantId, TenantSettings, UnixMillis};
+use geopush_registry::{ChangeError, settings_of, with_settings};
 use geopush_service::http::Invalid;
 use geopush_service::time::format_rfc3339_ms;
-use geopush_store::Timestamp;
+use geopush_store::StoreError;
 use geopush_store::tables::TenantRow;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -92,14 +92,14 @@ impl SettingsInput {
     }
 
     /// The row that comes after `row`.
-    fn over(&self, row: &TenantRow, now: Timestamp) -> TenantRow {
-        TenantRow {
-            name: self.name.clone().unwrap_or_else(|| row.name.clone()),
-            detect_crossings: Some(self.detect_crossings),
-            updated_at: now,
-            version: row.version + 1,
-            ..row.clone()
-        }
+    fn over(&self, row: &TenantRow, now: UnixMillis) -> Result<TenantRow, StoreError> {
+        let before = settings_of(row)?;
+        let settings = TenantSettings {
+            name: self.name.clone().unwrap_or_else(|| before.name.clone()),
+            detect_crossings: self.detect_crossings,
+            ..before
+        };
+        Ok(with_settings(row, &settings, now))
     }
 }
 
@@ -128,7 +128,7 @@ async fn replace(
     for _ in 0..MOST_TRIES {
         let row = row_of(&api, tenant).await?;
         demand.check(Some(row.version))?;
-        let next = input.over(&row, Timestamp(api.now().0));
+        let next = input.over(&row, api.now())?;
         match api.deps.publisher.replace(next.clone(), row.version).await {
             Err(ChangeError::Conflict) => {}
             written => {

@@ -7,7 +7,7 @@ mod house;
 use std::collections::BTreeSet;
 
 use geopush_log::{Record, Topic};
-use geopush_model::{Job, PushRequest, SendId, Wire as _};
+use geopush_model::{Job, PushRequest, Request, SendId, SentMessage, Wire as _, Work};
 use geopush_registry::message_json;
 use geopush_store::Timestamp;
 use geopush_store::tables::{SendRow, SendTargetRow, device_shard};
@@ -24,6 +24,7 @@ async fn send(house: &House, send: u128, devices: u32, shards: i32, status: &str
         message: message_json(&campaign(1).message),
         targeted: i64::from(devices),
         shards,
+        spread_s: None,
         status: status.to_owned(),
         created_at: Timestamp(NOW),
         updated_at: Timestamp(NOW),
@@ -39,13 +40,14 @@ async fn send(house: &House, send: u128, devices: u32, shards: i32, status: &str
 }
 
 fn job(send: u128, shard: u32) -> Record {
-    let job = Job { tenant: TENANT, send: SendId(Uuid::from_u128(send)), shard, cursor: None };
+    let work = Work::Send(SendId(Uuid::from_u128(send)));
+    let job = Job { tenant: TENANT, work, shard, cursor: None, expanded: 0, not_before: None };
     Record::new(Topic::Jobs, job.key(), job.encode())
 }
 
 async fn requested(house: &House, send: u128) -> Vec<PushRequest> {
     let requests = house.values::<PushRequest>(Topic::PushRequests).await;
-    requests.into_iter().filter(|request| request.send.0.as_u128() == send).collect()
+    requests.into_iter().filter(|request| request.cause().0.as_u128() == send).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,7 +68,9 @@ async fn ten_thousand_devices_are_asked_for_once_each_through_ten_kills() {
     let devices: BTreeSet<_> = requests.iter().map(|request| request.device.as_str()).collect();
     assert_eq!(devices.len(), 10_000);
     let message = campaign(1).message;
-    assert!(requests.iter().all(|r| r.app == APP && r.message == message && r.requested_at.0 == NOW));
+    let wanted =
+        Request::Send { send: SendId(Uuid::from_u128(9)), sent: SentMessage { app: APP.into(), message } };
+    assert!(requests.iter().all(|r| r.request == wanted && r.requested_at.0 == NOW));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -117,12 +121,12 @@ async fn a_small_send_does_not_wait_for_a_large_one() {
         .iter()
         .map(|(_, record)| PushRequest::decode(record.value.as_ref().unwrap()).unwrap())
         .collect();
-    assert_eq!(requests.iter().filter(|request| request.send.0.as_u128() == 2).count(), 5);
+    assert_eq!(requests.iter().filter(|request| request.cause().0.as_u128() == 2).count(), 5);
     let jobs = house.values::<Job>(Topic::Jobs).await;
     assert_eq!(jobs.len(), 201);
     let small_offsets = house.records(Topic::PushRequests).await.into_iter().filter_map(|record| {
         let request = PushRequest::decode(&record.value.unwrap()).unwrap();
-        (request.send.0.as_u128() == 2).then_some(record.offset)
+        (request.cause().0.as_u128() == 2).then_some(record.offset)
     });
     assert!(small_offsets.into_iter().all(|offset| offset < 15));
 }

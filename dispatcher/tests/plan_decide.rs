@@ -7,16 +7,16 @@ mod house;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use geopush_dispatcher::plan::decide::{
-    Decision, Facts, SENDS_REMEMBERED, Verdict, decide_request, decide_transition,
+    Decision, Facts, REQUESTS_REMEMBERED, Verdict, decide_request, decide_transition,
 };
 use geopush_dispatcher::plan::index::Campaigns;
 use geopush_model::{
     Campaign, CampaignId, CampaignStatus, CauseId, ExitReason, Outcome, PlanState, Provider, PushId,
-    PushRequest, Reason, SendId, TenantId, Transition, TransitionKind, TriggerKind, UnixMillis, Wire as _,
-    ZoneId,
+    PushRequest, Reason, Request, SendId, SentMessage, TenantId, Transition, TransitionKind, TriggerKind,
+    UnixMillis, Wire as _, ZoneChoice, ZoneId,
 };
 use geopush_registry::{AppProviders, Device, Platform};
-use house::{APP, NOW, TENANT, ZONE, campaign, id, transition};
+use house::{APP, NOW, TENANT, ZONE, campaign, id, transition, zone_trigger};
 use proptest::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
@@ -64,6 +64,10 @@ fn reasons(verdict: &Verdict) -> Vec<Option<Reason>> {
     decisions.iter().map(reason).collect()
 }
 
+fn choice(zone: ZoneId, tag: &str) -> ZoneChoice {
+    ZoneChoice { zone_ids: vec![zone], zone_tags: vec![tag.into()] }
+}
+
 #[test]
 fn a_push_says_everything_that_the_sender_needs() {
     let mut state = PlanState::default();
@@ -100,7 +104,7 @@ fn the_first_reason_that_applies_is_the_one_that_is_told() {
         reasons(&verdict)
     };
     assert_eq!(told(&campaign, None, None), [Some(Reason::Stale)]);
-    campaign.trigger.max_age_s = None;
+    zone_trigger(&mut campaign).max_age_s = None;
     assert_eq!(told(&campaign, None, None), [Some(Reason::NoDevice)]);
     assert_eq!(told(&campaign, Some(&device), None), [Some(Reason::Audience)]);
     device.tags.push("vip".to_owned());
@@ -191,14 +195,14 @@ fn a_trigger_chooses_by_kind_zone_tag_and_status() {
     };
     let other = ZoneId(Uuid::from_u128(71));
     assert!(with(&|_| {}));
-    assert!(!with(&|c| c.trigger.on = TriggerKind::Exit));
-    assert!(!with(&|c| c.trigger.on = TriggerKind::Dwell));
-    assert!(with(&|c| c.trigger.zone_ids = vec![other, ZONE]));
-    assert!(!with(&|c| c.trigger.zone_ids = vec![other]));
-    assert!(with(&|c| c.trigger.zone_tags = vec!["open".into()]));
-    assert!(!with(&|c| c.trigger.zone_tags = vec!["closed".into()]));
-    assert!(with(&|c| (c.trigger.zone_ids, c.trigger.zone_tags) = (vec![other], vec!["food".into()])));
-    assert!(with(&|c| (c.trigger.zone_ids, c.trigger.zone_tags) = (vec![ZONE], vec!["closed".into()])));
+    assert!(!with(&|c| zone_trigger(c).on = TriggerKind::Exit));
+    assert!(!with(&|c| zone_trigger(c).on = TriggerKind::Dwell));
+    assert!(with(&|c| zone_trigger(c).zones.zone_ids = vec![other, ZONE]));
+    assert!(!with(&|c| zone_trigger(c).zones.zone_ids = vec![other]));
+    assert!(with(&|c| zone_trigger(c).zones.zone_tags = vec!["open".into()]));
+    assert!(!with(&|c| zone_trigger(c).zones.zone_tags = vec!["closed".into()]));
+    assert!(with(&|c| zone_trigger(c).zones = choice(other, "food")));
+    assert!(with(&|c| zone_trigger(c).zones = choice(ZONE, "closed")));
     assert!(!with(&|c| c.status = CampaignStatus::Draft));
     assert!(!with(&|c| c.status = CampaignStatus::Paused));
     assert!(!with(&|c| c.deleted = true));
@@ -208,7 +212,7 @@ fn a_trigger_chooses_by_kind_zone_tag_and_status() {
 #[test]
 fn an_initial_enter_triggers_only_who_asked_for_it() {
     let mut asked = campaign(1);
-    asked.trigger.on_initial = true;
+    zone_trigger(&mut asked).on_initial = true;
     let mut index = Campaigns::default();
     index.put(asked.clone());
     index.put(campaign(2));
@@ -225,13 +229,13 @@ fn an_older_version_of_a_campaign_changes_nothing() {
     let mut index = Campaigns::default();
     let mut newer = campaign(1);
     newer.version = 3;
-    newer.trigger.zone_ids = vec![ZoneId(Uuid::from_u128(71))];
+    zone_trigger(&mut newer).zones.zone_ids = vec![ZoneId(Uuid::from_u128(71))];
     index.put(newer.clone());
     index.put(campaign(1));
     let enter = transition("d1", 1, ENTER, 0);
     assert!(index.triggered_by(&enter, &[]).is_empty());
     newer.version = 4;
-    newer.trigger.zone_ids.clear();
+    zone_trigger(&mut newer).zones.zone_ids.clear();
     index.put(newer.clone());
     assert_eq!(index.triggered_by(&enter, &[]).len(), 1);
     newer.version = 5;
@@ -252,7 +256,7 @@ fn an_audience_that_cannot_be_read_is_nobody() {
 #[test]
 fn a_removed_device_gets_nothing_even_while_its_row_is_there() {
     let mut campaign = campaign(1);
-    campaign.trigger.on = TriggerKind::Exit;
+    zone_trigger(&mut campaign).on = TriggerKind::Exit;
     let told = |reason| {
         let exit = transition("d1", 1, TransitionKind::Exit(reason), 0);
         reasons(&decide(
@@ -317,9 +321,10 @@ fn a_request_is_decided_once_without_trigger_audience_or_cooldown() {
     let request = |n| PushRequest {
         tenant: TENANT,
         device: id("d1"),
-        send: SendId(Uuid::from_u128(n)),
-        app: APP.to_owned(),
-        message: campaign(1).message,
+        request: Request::Send {
+            send: SendId(Uuid::from_u128(n)),
+            sent: SentMessage { app: APP.to_owned(), message: campaign(1).message },
+        },
         requested_at: UnixMillis(0),
     };
     let decide = |state: &mut PlanState, n, device: Option<&Device>, providers: Option<AppProviders>| {
@@ -352,7 +357,7 @@ fn a_request_is_decided_once_without_trigger_audience_or_cooldown() {
     for n in 6..=300 {
         assert_ne!(decide(&mut state, n, Some(&device()), BOTH), Verdict::Seen);
     }
-    assert_eq!(state.sends.len(), SENDS_REMEMBERED);
+    assert_eq!(state.requests.len(), REQUESTS_REMEMBERED);
     assert_eq!(decide(&mut state, 201, Some(&device()), BOTH), Verdict::Seen);
 }
 
@@ -380,7 +385,7 @@ proptest! {
     fn replays_decide_nothing_twice_and_cooldowns_hold(history in histories(), cooldown_s in 0..300_i64) {
         let campaigns: Vec<_> = [0, cooldown_s].into_iter().zip(1..).map(|(cooldown_s, n)| {
             let mut campaign = campaign(n);
-            (campaign.cooldown_s, campaign.trigger.max_age_s) = (cooldown_s, None);
+            (campaign.cooldown_s, zone_trigger(&mut campaign).max_age_s) = (cooldown_s, None);
             campaign
         }).collect();
         let mut s = -10_000;

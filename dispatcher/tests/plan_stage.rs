@@ -14,13 +14,14 @@ use geopush_log::{
     AppendError, Cursor, Group, Log, LogError, Offset, Reader, Received, Record, SharedLog, Topic, Until,
 };
 use geopush_model::{
-    Delivery, ExitReason, Push, PushRequest, Reason, SendId, TransitionKind, TriggerKind, UnixMillis,
-    Wire as _, Zone,
+    Delivery, ExitReason, Push, PushRequest, Reason, Request, SendId, SentMessage, TransitionKind,
+    TriggerKind, UnixMillis, Wire as _, Zone,
 };
 use geopush_store::tables::{PresenceByDeviceRow, TransitionByDeviceRow, month_of};
 use geopush_store::{Direction, Page, Timestamp};
 use house::{
     APP, House, NOW, TENANT, ZONE, campaign, campaign_record, id, key, transition, transition_record,
+    zone_trigger,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -32,9 +33,10 @@ fn request(device: &str, send: u128) -> Record {
     let request = PushRequest {
         tenant: TENANT,
         device: id(device),
-        send: SendId(Uuid::from_u128(send)),
-        app: APP.to_owned(),
-        message: campaign(1).message,
+        request: Request::Send {
+            send: SendId(Uuid::from_u128(send)),
+            sent: SentMessage { app: APP.to_owned(), message: campaign(1).message },
+        },
         requested_at: UnixMillis(NOW),
     };
     Record::new(Topic::PushRequests, request.key().to_bytes(), request.encode())
@@ -163,7 +165,7 @@ async fn a_zones_tags_of_now_choose_its_campaigns() {
     let mut house = House::new().await;
     house.furnish(&["d1"]).await;
     let mut tagged = campaign(1);
-    tagged.trigger.zone_tags = vec!["food".to_owned()];
+    zone_trigger(&mut tagged).zones.zone_tags = vec!["food".to_owned()];
     house.append([campaign_record(&tagged), campaign_record(&campaign(2))]).await;
     house.start_plan().await;
     let zone = |tags: &[&str], version| {
@@ -251,7 +253,7 @@ async fn a_removed_device_is_told_of_and_then_forgotten() {
     let mut house = House::new().await;
     house.furnish(&["d1"]).await;
     let mut on_exit = campaign(1);
-    on_exit.trigger.on = TriggerKind::Exit;
+    zone_trigger(&mut on_exit).on = TriggerKind::Exit;
     house.append([campaign_record(&on_exit)]).await;
     house.start_plan().await;
     let removed = TransitionKind::Exit(ExitReason::DeviceRemoved);

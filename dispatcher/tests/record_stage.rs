@@ -42,6 +42,9 @@ fn delivery(device: &str, n: u128, source: Source, outcome: Outcome) -> Delivery
         finished_at: created_at.plus_ms(5),
         provider_message_id: (outcome == Outcome::Accepted).then(|| format!("m{n}")),
         dead_token: None,
+        variant: None,
+        deferrals: 0,
+        dead_letter: None,
     }
 }
 

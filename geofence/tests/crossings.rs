@@ -9,7 +9,9 @@ use fixtures::*;
 use geopush_geofence::engine::{Reference, Rules};
 use geopush_geometry::{Position, Shape};
 use geopush_log::{Record, Topic};
-use geopush_model::{Config, ConfigItem, ExitReason, Fix, TransitionKind, UnixMillis, Wire, Zone};
+use geopush_model::{
+    Config, ConfigItem, ExitReason, Fix, TenantSettings, TransitionKind, UnixMillis, Wire, Zone,
+};
 
 const DAY_S: i64 = 86_400;
 
@@ -271,7 +273,8 @@ fn a_line_out_of_a_quiet_place_is_looked_at() {
 async fn a_tenants_choice_holds_for_its_devices_over_a_crash_between_two_fixes() {
     let mut site = Site::new().await;
     site.reference = Reference::new(TENANT, Rules::default()).detecting_crossings(true);
-    let item = ConfigItem::Tenant { name: "T".into(), detect_crossings: true };
+    let settings = TenantSettings { detect_crossings: true, ..TenantSettings::default() };
+    let item = ConfigItem::Tenant(settings);
     let choice = Config { tenant: TENANT, version: 1, item };
     site.log.append(vec![Record::new(Topic::Config, choice.key(), choice.encode())]).await.unwrap();
     site.zone(shop()).await;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use geopush_campaign::{Audience, check_message};
 use geopush_model::{
-    Campaign, CampaignId, CampaignStatus, Message, TenantId, Trigger, TriggerKind, UnixMillis, ZoneId,
+    Campaign, CampaignId, Message, TenantId, Trigger, TriggerKind, UnixMillis, ZoneChoice, ZoneId,
+    ZoneTrigger,
 };
 use geopush_service::http::Invalid;
 use serde_json::{Map, Value};
@@ -67,21 +68,8 @@ impl CampaignInput {
     /// The first version of a campaign that says this.
     pub fn into_campaign(self, tenant: TenantId, id: CampaignId, now: UnixMillis) -> Campaign {
         let Self { name, app, trigger, cooldown_s, audience, message } = self;
-        Campaign {
-            tenant,
-            id,
-            name,
-            app,
-            status: CampaignStatus::Draft,
-            trigger,
-            cooldown_s,
-            audience,
-            message,
-            version: 1,
-            created_at: now,
-            updated_at: now,
-            deleted: false,
-        }
+        let draft = Campaign::draft(tenant, id, &app, trigger, message, now);
+        Campaign { name, cooldown_s, audience, ..draft }
     }
 }
 
@@ -128,7 +116,10 @@ fn read_trigger(trigger: Value, at: &str) -> Result<Trigger, Vec<Invalid>> {
     members.finish(&[])?;
     let max_age_s = if said { max_age_s } else { Some(Trigger::DEFAULT_MAX_AGE_S) };
     match on {
-        Some(on) => Ok(Trigger { on, zone_ids, zone_tags, max_age_s, on_initial }),
+        Some(on) => {
+            let zones = ZoneChoice { zone_ids, zone_tags };
+            Ok(Trigger::Zone(ZoneTrigger { on, zones, max_age_s, on_initial }))
+        }
         None => unreachable!("a member that is required and missing was noted, and finish refuses then"),
     }
 }
@@ -169,7 +160,7 @@ fn message_of(message: Value, at: &str) -> Result<Message, Vec<Invalid>> {
         detail: e.detail,
     };
     let wrong: Vec<Invalid> = check_message(&title, &body, &data).into_iter().map(told).collect();
-    if wrong.is_empty() { Ok(Message { title, body, data }) } else { Err(wrong) }
+    if wrong.is_empty() { Ok(Message { title, body, data, ..Message::default() }) } else { Err(wrong) }
 }
 
 /// A text of any length, which may be empty or left out.

@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
-use geopush_model::{Campaign, CampaignId, CampaignStatus, Message, TenantId, UnixMillis};
+use geopush_model::{Campaign, CampaignId, CampaignStatus, Message, TenantId, Trigger, UnixMillis};
 use geopush_registry::{ChangeError, campaign_of, campaign_row};
 use geopush_service::time::format_rfc3339_ms;
 use geopush_store::Store;
@@ -57,7 +57,8 @@ pub(crate) struct CampaignAnswer {
     /// `draft`, `active` or `paused`; changed by `activate` and `pause`.
     #[schema(read_only)]
     status: &'static str,
-    trigger: TriggerAnswer,
+    #[schema(value_type = TriggerAnswer)]
+    trigger: Trigger,
     /// The least time between two pushes to one device, in seconds.
     #[schema(minimum = 0, maximum = 31_536_000, required = false)]
     cooldown_s: i64,
@@ -77,8 +78,9 @@ pub(crate) struct CampaignAnswer {
 }
 
 /// What makes a campaign push. With neither `zone_ids` nor `zone_tags`: every zone.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
 #[schema(as = Trigger)]
+#[allow(dead_code, reason = "it describes what the model's type says in JSON")]
 pub(crate) struct TriggerAnswer {
     /// `zone`
     #[schema(schema_with = trigger_type_schema)]
@@ -148,27 +150,19 @@ fn example() -> Value {
 }
 
 impl From<Message> for MessageAnswer {
-    fn from(Message { title, body, data }: Message) -> Self {
+    fn from(Message { title, body, data, .. }: Message) -> Self {
         Self { title, body, data }
     }
 }
 
 impl From<Campaign> for CampaignAnswer {
     fn from(campaign: Campaign) -> Self {
-        let trigger = campaign.trigger;
         Self {
             id: campaign.id.0,
             name: campaign.name,
             app: campaign.app,
             status: campaign.status.as_str(),
-            trigger: TriggerAnswer {
-                r#type: "zone",
-                on: trigger.on.as_str(),
-                zone_ids: trigger.zone_ids.into_iter().map(|id| id.0).collect(),
-                zone_tags: trigger.zone_tags,
-                max_age_s: trigger.max_age_s,
-                on_initial: trigger.on_initial,
-            },
+            trigger: campaign.trigger,
             cooldown_s: campaign.cooldown_s,
             audience: campaign.audience,
             message: campaign.message.into(),

@@ -125,6 +125,7 @@ async fn deliveries(house: &House, send: Uuid) {
         message: String::new(),
         targeted: 30,
         shards: 1,
+        spread_s: None,
         status: "running".into(),
         created_at: Timestamp(NOW),
         updated_at: Timestamp(NOW),
@@ -149,6 +150,7 @@ async fn deliveries(house: &House, send: Uuid) {
             finished_at: Timestamp(at + 5),
             provider_message_id: Some("m".into()),
             app: Some("shop".into()),
+            variant: None,
         };
         let by_source = DeliveryBySourceRow {
             tenant,
@@ -168,6 +170,7 @@ async fn deliveries(house: &House, send: Uuid) {
             finished_at: Timestamp(at + 5),
             provider_message_id: Some("m".into()),
             app: Some("shop".into()),
+            variant: None,
         };
         house.store.put(by_device).await.unwrap();
         house.store.put(by_source).await.unwrap();

@@ -33,7 +33,7 @@ async fn a_send_is_its_targets_its_row_and_a_job_a_shard() {
         .collect();
     jobs.sort_by_key(|job| job.shard);
     assert_eq!(jobs.iter().map(|job| job.shard).collect::<Vec<_>>(), [0, 1, 2]);
-    assert!(jobs.iter().all(|job| job.tenant == tenant && job.send.0 == id && job.cursor.is_none()));
+    assert!(jobs.iter().all(|job| job.tenant == tenant && job.work.source() == id && job.cursor.is_none()));
     let mut listed = 0;
     for shard in 0..3 {
         let page = Page::first(10_000, Direction::Ascending);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use geopush_control_api::serve;
 use geopush_log::Topic;
-use geopush_model::{Campaign, CampaignId, CampaignStatus, Message, Trigger, TriggerKind, UnixMillis};
+use geopush_model::{Campaign, CampaignId, CampaignStatus, Message, Trigger, UnixMillis};
 use geopush_registry::campaign_row;
 use geopush_service::health::Health;
 use geopush_service::shutdown::Shutdown;
@@ -20,27 +20,10 @@ use crate::house::{NOW, house};
 async fn a_server_publishes_what_died_half_way_answers_and_ends_when_asked() {
     let house = house().await;
     // The crash: the campaign's row and its intent are there, the record is not.
-    let campaign = Campaign {
-        tenant: house.tenant.tenant,
-        id: CampaignId(Uuid::from_u128(5)),
-        name: "n".into(),
-        app: "shop".into(),
-        status: CampaignStatus::Active,
-        trigger: Trigger {
-            on: TriggerKind::Enter,
-            zone_ids: vec![],
-            zone_tags: vec![],
-            max_age_s: None,
-            on_initial: false,
-        },
-        cooldown_s: 0,
-        audience: None,
-        message: Message::default(),
-        version: 1,
-        created_at: UnixMillis(NOW),
-        updated_at: UnixMillis(NOW),
-        deleted: false,
-    };
+    let (tenant, id) = (house.tenant.tenant, CampaignId(Uuid::from_u128(5)));
+    let trigger = Trigger::Event { name: "paid".into(), max_age_s: None };
+    let draft = Campaign::draft(tenant, id, "shop", trigger, Message::default(), UnixMillis(NOW));
+    let campaign = Campaign { status: CampaignStatus::Active, ..draft };
     assert!(house.store.put_if_absent(campaign_row(&campaign)).await.unwrap());
     let intent = IntentRow {
         shard: 0,

@@ -1,7 +1,7 @@
 //! `/v1/settings`.
 
 use geopush_log::Topic;
-use geopush_model::{Config, ConfigItem, Wire as _};
+use geopush_model::{Config, ConfigItem, TenantSettings, Wire as _};
 use geopush_store::tables::TenantRow;
 use serde_json::json;
 
@@ -18,7 +18,7 @@ async fn published(house: &House) -> (i64, ConfigItem) {
 }
 
 fn item(name: &str, detect_crossings: bool) -> ConfigItem {
-    ConfigItem::Tenant { name: name.into(), detect_crossings }
+    ConfigItem::Tenant(TenantSettings { name: name.into(), detect_crossings, ..TenantSettings::default() })
 }
 
 #[tokio::test]

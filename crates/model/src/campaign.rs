@@ -1,11 +1,11 @@
 //! A merchant's campaign.
 
-use std::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
 
 use crate::wire::{self, v1, wire};
-use crate::{CampaignId, TenantId, TransitionKind, UnixMillis, WireError, ZoneId};
+use crate::{CampaignId, Hours, Message, TenantId, Trigger, UnixMillis, WireError};
 
-/// A campaign as one version of it was: on which transitions to push what to whom.
+/// A campaign as one version of it was: when to push what to whom.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Campaign {
     /// Whose it is.
@@ -20,12 +20,26 @@ pub struct Campaign {
     pub status: CampaignStatus,
     /// On what.
     pub trigger: Trigger,
+    /// From when on; none: from now on.
+    pub starts_at: Option<UnixMillis>,
+    /// Until when, exclusive; none: for ever.
+    pub ends_at: Option<UnixMillis>,
+    /// In which hours of the device's week; none: in all.
+    pub hours: Option<Hours>,
     /// The least time between two decisions to push to one device, in seconds of fix time.
     pub cooldown_s: i64,
+    /// Whether its pushes go out whatever the tenant's caps say; they count all the same.
+    pub ignores_caps: bool,
+    /// Whether its pushes go out in the tenant's quiet hours.
+    pub ignores_quiet_hours: bool,
     /// To whom, as the API takes it; none: everyone.
     pub audience: Option<serde_json::Value>,
+    /// So many of a hundred devices get nothing, to compare with.
+    pub holdout_percent: u32,
     /// What.
     pub message: Message,
+    /// Instead of the message, one of these; none: the message.
+    pub variants: Vec<Variant>,
     /// Counts its changes from 1 on.
     pub version: i64,
     /// When it was first made.
@@ -34,6 +48,17 @@ pub struct Campaign {
     pub updated_at: UnixMillis,
     /// Whether this version is its deletion.
     pub deleted: bool,
+}
+
+/// One of several messages that a campaign compares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variant {
+    /// What reports call it.
+    pub name: String,
+    /// Its share is its weight over the sum of all.
+    pub weight: u32,
+    /// What it says.
+    pub message: Message,
 }
 
 /// Whether a campaign pushes.
@@ -45,60 +70,6 @@ pub enum CampaignStatus {
     Active,
     /// Not now.
     Paused,
-}
-
-/// What makes a campaign push: a kind of transition of certain zones.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Trigger {
-    /// The kind; the reason of an exit does not matter.
-    pub on: TriggerKind,
-    /// These zones and those with a tag below; both empty: every zone.
-    pub zone_ids: Vec<ZoneId>,
-    /// Zones with any of these tags.
-    pub zone_tags: Vec<String>,
-    /// Transitions older than this many seconds at the decision are stale; none: however old.
-    pub max_age_s: Option<i64>,
-    /// Whether the enters at a device's first fix count.
-    pub on_initial: bool,
-}
-
-impl Trigger {
-    /// The age that makes a transition stale where the merchant did not say, in seconds.
-    pub const DEFAULT_MAX_AGE_S: i64 = 900;
-}
-
-/// A kind of transition that a campaign waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TriggerKind {
-    /// Coming in.
-    Enter,
-    /// Being out, whatever the reason.
-    Exit,
-    /// Staying.
-    Dwell,
-}
-
-impl TriggerKind {
-    const ALL: [(Self, &'static str, v1::TransitionKind); 3] = [
-        (Self::Enter, "enter", v1::TransitionKind::Enter),
-        (Self::Exit, "exit", v1::TransitionKind::Exit),
-        (Self::Dwell, "dwell", v1::TransitionKind::Dwell),
-    ];
-
-    /// `enter`, `exit` or `dwell`.
-    pub fn as_str(self) -> &'static str {
-        Self::ALL[self as usize].1
-    }
-
-    /// Reads `enter`, `exit` or `dwell`.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().find(|row| row.1 == text).map(|row| row.0)
-    }
-
-    /// Whether this is the kind of that transition.
-    pub fn matches(self, kind: TransitionKind) -> bool {
-        self.as_str() == kind.as_str()
-    }
 }
 
 impl CampaignStatus {
@@ -116,30 +87,38 @@ impl CampaignStatus {
     }
 }
 
-/// What a phone shows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Message {
-    /// The first line.
-    pub title: String,
-    /// The text.
-    pub body: String,
-    /// For the app.
-    pub data: BTreeMap<String, String>,
-}
-
-impl From<&Message> for v1::Message {
-    fn from(message: &Message) -> Self {
+impl Campaign {
+    /// The first version of a campaign that is not active yet, to everyone, at any time, without limits of its own.
+    pub fn draft(
+        tenant: TenantId,
+        id: CampaignId,
+        app: &str,
+        trigger: Trigger,
+        message: Message,
+        now: UnixMillis,
+    ) -> Self {
         Self {
-            title: message.title.clone(),
-            body: message.body.clone(),
-            data: message.data.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            tenant,
+            id,
+            name: String::new(),
+            app: app.to_owned(),
+            status: CampaignStatus::Draft,
+            trigger,
+            starts_at: None,
+            ends_at: None,
+            hours: None,
+            cooldown_s: 0,
+            ignores_caps: false,
+            ignores_quiet_hours: false,
+            audience: None,
+            holdout_percent: 0,
+            message,
+            variants: Vec::new(),
+            version: 1,
+            created_at: now,
+            updated_at: now,
+            deleted: false,
         }
-    }
-}
-
-impl From<v1::Message> for Message {
-    fn from(message: v1::Message) -> Self {
-        Self { title: message.title, body: message.body, data: message.data.into_iter().collect() }
     }
 }
 
@@ -153,13 +132,7 @@ impl From<&Campaign> for v1::Campaign {
             name: c.name.clone(),
             app: c.app.clone(),
             status: c.status.as_str().to_owned(),
-            trigger: Some(v1::Trigger {
-                on: TriggerKind::ALL[c.trigger.on as usize].2.into(),
-                zone_ids: c.trigger.zone_ids.iter().map(|id| wire::bytes_of(id.0)).collect(),
-                zone_tags: c.trigger.zone_tags.clone(),
-                max_age_s: c.trigger.max_age_s,
-                on_initial: c.trigger.on_initial,
-            }),
+            trigger: Some((&c.trigger).into()),
             cooldown_s: c.cooldown_s,
             audience_json: c.audience.as_ref().map(ToString::to_string),
             message: Some((&c.message).into()),
@@ -167,26 +140,14 @@ impl From<&Campaign> for v1::Campaign {
             created_at_ms: c.created_at.0,
             updated_at_ms: c.updated_at.0,
             deleted: c.deleted,
+            starts_at_ms: c.starts_at.map(|at| at.0),
+            ends_at_ms: c.ends_at.map(|at| at.0),
+            hours: c.hours.as_ref().map(Into::into),
+            ignores_caps: c.ignores_caps,
+            ignores_quiet_hours: c.ignores_quiet_hours,
+            holdout_percent: c.holdout_percent,
+            variants: c.variants.iter().map(Into::into).collect(),
         }
-    }
-}
-
-impl TryFrom<v1::Trigger> for Trigger {
-    type Error = WireError;
-
-    fn try_from(t: v1::Trigger) -> Result<Self, WireError> {
-        let on = TriggerKind::ALL.iter().find(|row| row.2 == t.on()).map(|row| row.0);
-        Ok(Self {
-            on: wire::present(on, "trigger.on")?,
-            zone_ids: t
-                .zone_ids
-                .iter()
-                .map(|id| wire::uuid(id, "trigger.zone_ids").map(ZoneId))
-                .collect::<Result<_, _>>()?,
-            zone_tags: t.zone_tags,
-            max_age_s: t.max_age_s,
-            on_initial: t.on_initial,
-        })
     }
 }
 
@@ -201,17 +162,40 @@ impl TryFrom<v1::Campaign> for Campaign {
             app: c.app,
             status: wire::present(CampaignStatus::parse(&c.status), "status")?,
             trigger: wire::present(c.trigger, "trigger")?.try_into()?,
+            starts_at: c.starts_at_ms.map(UnixMillis),
+            ends_at: c.ends_at_ms.map(UnixMillis),
+            hours: c.hours.map(TryInto::try_into).transpose()?,
             cooldown_s: c.cooldown_s,
+            ignores_caps: c.ignores_caps,
+            ignores_quiet_hours: c.ignores_quiet_hours,
             audience: c
                 .audience_json
                 .map(|json| serde_json::from_str(&json))
                 .transpose()
                 .map_err(|_| WireError::Member("audience_json"))?,
+            holdout_percent: c.holdout_percent,
             message: wire::present(c.message, "message")?.into(),
+            variants: c.variants.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             version: c.version,
             created_at: UnixMillis(c.created_at_ms),
             updated_at: UnixMillis(c.updated_at_ms),
             deleted: c.deleted,
         })
+    }
+}
+
+impl From<&Variant> for v1::Variant {
+    fn from(variant: &Variant) -> Self {
+        let Variant { name, weight, message } = variant;
+        Self { name: name.clone(), weight: *weight, message: Some(message.into()) }
+    }
+}
+
+impl TryFrom<v1::Variant> for Variant {
+    type Error = WireError;
+
+    fn try_from(variant: v1::Variant) -> Result<Self, WireError> {
+        let message = wire::present(variant.message, "variants.message")?.into();
+        Ok(Self { name: variant.name, weight: variant.weight, message })
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::wire::{self, v1, wire};
-use crate::{DeviceId, TenantId, WireError};
+use crate::{DeviceId, TenantId, TenantSettings, WireError};
 
 /// One item of a tenant's configuration, as one version of it was.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,13 +20,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ConfigItem {
     /// The tenant itself: its settings.
-    Tenant {
-        /// For people.
-        name: String,
-        /// Whether a zone that a device passes between two fixes gives an enter and an exit. Not so unless it is
-        /// asked for, and in records from before there was a choice.
-        detect_crossings: bool,
-    },
+    Tenant(TenantSettings),
     /// A key to the APIs.
     Key(ApiKey),
     /// An app with its credentials.
@@ -82,7 +76,7 @@ impl Config {
     pub fn key(&self) -> Bytes {
         let tenant = self.tenant;
         Bytes::from(match &self.item {
-            ConfigItem::Tenant { .. } => tenant.to_string(),
+            ConfigItem::Tenant(_) => tenant.to_string(),
             ConfigItem::Key(key) => {
                 let hash: String = key.hash.0.iter().map(|byte| format!("{byte:02x}")).collect();
                 format!("{tenant}/key/{hash}")
@@ -105,12 +99,7 @@ impl From<&Config> for v1::Config {
             tenant: wire::bytes_of(config.tenant.0),
             version: config.version,
             what: Some(match &config.item {
-                ConfigItem::Tenant { name, detect_crossings } => {
-                    v1::config::What::Settings(v1::TenantSettings {
-                        name: name.clone(),
-                        detect_crossings: *detect_crossings,
-                    })
-                }
+                ConfigItem::Tenant(settings) => v1::config::What::Settings(settings.into()),
                 ConfigItem::Key(key) => v1::config::What::Key(v1::ApiKey {
                     hash: Bytes::copy_from_slice(&key.hash.0),
                     secret: key.kind == KeyKind::Secret,
@@ -136,9 +125,7 @@ impl TryFrom<v1::Config> for Config {
 
     fn try_from(config: v1::Config) -> Result<Self, WireError> {
         let item = match wire::present(config.what, "what")? {
-            v1::config::What::Settings(settings) => {
-                ConfigItem::Tenant { name: settings.name, detect_crossings: settings.detect_crossings }
-            }
+            v1::config::What::Settings(settings) => ConfigItem::Tenant(settings.try_into()?),
             v1::config::What::Key(key) => ConfigItem::Key(ApiKey {
                 hash: KeyHash(key.hash.as_ref().try_into().map_err(|_| WireError::Member("key.hash"))?),
                 kind: if key.secret { KeyKind::Secret } else { KeyKind::Publishable },

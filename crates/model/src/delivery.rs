@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::wire::{self, v1, wire};
-use crate::{DeviceId, DeviceKey, Origin, Provider, PushId, TenantId, UnixMillis, WireError};
+use crate::{DeviceId, DeviceKey, Message, Origin, Provider, PushId, TenantId, UnixMillis, WireError};
 
 /// The one end of a push, or of what would have been one. `Debug` shows no token.
 #[derive(Clone, PartialEq)]
@@ -34,6 +34,12 @@ pub struct Delivery {
     pub provider_message_id: Option<String>,
     /// The token that the provider called dead: to be dropped if it is still the device's. In no log line.
     pub dead_token: Option<String>,
+    /// Which of the campaign's variants, if it has any.
+    pub variant: Option<String>,
+    /// How often it was put off to a topic of retries.
+    pub deferrals: u32,
+    /// What could not be delivered, to be looked at and sent anew: of a failed one that is not the token's fault.
+    pub dead_letter: Option<Message>,
 }
 
 impl Delivery {
@@ -90,6 +96,8 @@ named! {
         Suppressed = "suppressed",
         /// Its time ran out first.
         Expired = "expired",
+        /// Not an end: it waits in a topic of retries.
+        Deferred = "deferred",
     }
 }
 
@@ -108,6 +116,20 @@ named! {
         Cooldown = "cooldown",
         /// Suppressed: the device is not in the audience.
         Audience = "audience",
+        /// Suppressed: the campaign does not push at this time, by its dates or its hours.
+        Hours = "hours",
+        /// Suppressed: it was the tenant's quiet hours.
+        QuietHours = "quiet_hours",
+        /// Suppressed: the device got as many pushes as the tenant's caps allow.
+        Capped = "capped",
+        /// Suppressed: the tenant has pushed as often today as its quota allows.
+        Quota = "quota",
+        /// Suppressed: the device is one of those that the campaign is compared with.
+        Holdout = "holdout",
+        /// Suppressed: the message's template failed for the device.
+        Template = "template",
+        /// Suppressed: the send was cancelled, or the campaign is no longer active.
+        Cancelled = "cancelled",
         /// Suppressed: the app has no credentials for the device's provider.
         NoApp = "no_app",
         /// Failed: the provider says that the token is no longer good.
@@ -126,12 +148,18 @@ named! {
 }
 
 impl Outcome {
+    /// Whether nothing more will happen to the push.
+    pub fn is_end(self) -> bool {
+        self != Self::Deferred
+    }
+
     fn wire(self) -> v1::Outcome {
         match self {
             Self::Accepted => v1::Outcome::Accepted,
             Self::Failed => v1::Outcome::Failed,
             Self::Suppressed => v1::Outcome::Suppressed,
             Self::Expired => v1::Outcome::Expired,
+            Self::Deferred => v1::Outcome::Deferred,
         }
     }
 
@@ -158,6 +186,9 @@ impl From<&Delivery> for v1::Delivery {
             finished_at_ms: d.finished_at.0,
             provider_message_id: d.provider_message_id.clone().unwrap_or_default(),
             dead_token: d.dead_token.clone().unwrap_or_default(),
+            variant: d.variant.clone(),
+            deferrals: d.deferrals,
+            dead_letter: d.dead_letter.as_ref().map(Into::into),
         }
     }
 }
@@ -183,6 +214,9 @@ impl TryFrom<v1::Delivery> for Delivery {
             finished_at: UnixMillis(d.finished_at_ms),
             provider_message_id: text(d.provider_message_id),
             dead_token: text(d.dead_token),
+            variant: d.variant,
+            deferrals: d.deferrals,
+            dead_letter: d.dead_letter.map(Into::into),
         })
     }
 }

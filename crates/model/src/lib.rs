@@ -12,29 +12,40 @@ mod config;
 mod delivery;
 mod device_state;
 mod fix;
+mod hours;
 mod ids;
+mod message;
 mod ping;
 mod plan_state;
 mod push;
 mod send;
+mod settings;
 mod time;
 mod transition;
+mod trigger;
 mod wire;
 mod zone;
 
-pub use campaign::{Campaign, CampaignStatus, Message, Trigger, TriggerKind};
+pub use campaign::{Campaign, CampaignStatus, Variant};
 pub use config::{ApiKey, App, Config, ConfigItem, KeyHash, KeyKind};
 pub use delivery::{Delivery, Outcome, Reason};
 pub use device_state::{DeviceEntry, DeviceState, Membership};
 pub use fix::Fix;
+pub use hours::{DailyWindow, Hours, InvalidTime, TimeOfDay, Weekday};
 pub use ids::{
     CampaignId, CauseId, DeviceId, DeviceKey, InvalidDeviceId, PushId, SendId, TenantId, TransitionId, ZoneId,
 };
+pub use message::{
+    AndroidOptions, AndroidPriority, ApnsOptions, ApnsPushType, InterruptionLevel, Message, Text, Urgency,
+    WebpushOptions,
+};
 pub use ping::{Ping, PingKind};
-pub use plan_state::PlanState;
-pub use push::{Origin, Provider, Push, Source};
-pub use send::{Job, PushRequest};
+pub use plan_state::{Held, PlanState, SentMessage};
+pub use push::{Origin, Provider, Push, Retry, Source};
+pub use send::{CampaignRun, DeviceEvent, Job, PushRequest, Request, Work};
+pub use settings::{Caps, QuietHours, QuietHoursThen, TenantSettings};
 pub use time::UnixMillis;
 pub use transition::{ExitReason, Transition, TransitionKind};
+pub use trigger::{Trigger, TriggerKind, ZoneChoice, ZoneTrigger};
 pub use wire::{Wire, WireError};
 pub use zone::{Removal, Zone};

@@ -36,6 +36,23 @@ pub struct Push {
     pub expires_at: UnixMillis,
     /// When the ping that caused it was accepted, if one did.
     pub received_at: Option<UnixMillis>,
+    /// Which of the campaign's variants, if it has any.
+    pub variant: Option<String>,
+}
+
+/// A push that is tried again when its topic's delay has passed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    /// What is sent.
+    pub push: Push,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// How often in a row that failed.
+    pub failures: u32,
+    /// How often it was put off, this time included: tells its records from one another.
+    pub deferrals: u32,
+    /// Not before then.
+    pub not_before: UnixMillis,
 }
 
 /// Why a push exists.
@@ -161,7 +178,7 @@ impl TryFrom<v1::Origin> for Origin {
     }
 }
 
-wire!(Push => v1::Push);
+wire!(Push => v1::Push, Retry => v1::Retry);
 
 impl From<&Push> for v1::Push {
     fn from(push: &Push) -> Self {
@@ -178,6 +195,7 @@ impl From<&Push> for v1::Push {
             expires_at_ms: push.expires_at.0,
             received_at_ms: push.received_at.unwrap_or_default().0,
             token_at_ms: push.token_at.0,
+            variant: push.variant.clone(),
         }
     }
 }
@@ -199,6 +217,33 @@ impl TryFrom<v1::Push> for Push {
             created_at: UnixMillis(push.created_at_ms),
             expires_at: UnixMillis(push.expires_at_ms),
             received_at: wire::time_or_none(push.received_at_ms),
+            variant: push.variant,
+        })
+    }
+}
+
+impl From<&Retry> for v1::Retry {
+    fn from(retry: &Retry) -> Self {
+        Self {
+            push: Some((&retry.push).into()),
+            attempts: retry.attempts,
+            failures: retry.failures,
+            deferrals: retry.deferrals,
+            not_before_ms: retry.not_before.0,
+        }
+    }
+}
+
+impl TryFrom<v1::Retry> for Retry {
+    type Error = WireError;
+
+    fn try_from(retry: v1::Retry) -> Result<Self, WireError> {
+        Ok(Self {
+            push: wire::present(retry.push, "push")?.try_into()?,
+            attempts: retry.attempts,
+            failures: retry.failures,
+            deferrals: retry.deferrals,
+            not_before: UnixMillis(retry.not_before_ms),
         })
     }
 }

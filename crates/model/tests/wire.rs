@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 
 use geopush_geometry::Position;
 use geopush_model::{
-    ApiKey, App, Campaign, CampaignId, CampaignStatus, CauseId, Config, ConfigItem, Delivery, DeviceEntry,
-    DeviceId, DeviceState, ExitReason, Fix, Job, KeyHash, KeyKind, Membership, Message, Origin, Outcome,
-    Ping, PingKind, PlanState, Provider, Push, PushId, PushRequest, Reason, Removal, SendId, Source,
-    TenantId, Transition, TransitionId, TransitionKind, Trigger, TriggerKind, UnixMillis, Wire, WireError,
-    Zone, ZoneId,
+    AndroidOptions, AndroidPriority, ApiKey, ApnsOptions, ApnsPushType, App, Campaign, CampaignId,
+    CampaignRun, CampaignStatus, Caps, CauseId, Config, ConfigItem, DailyWindow, Delivery, DeviceEntry,
+    DeviceEvent, DeviceId, DeviceState, ExitReason, Fix, Held, Hours, InterruptionLevel, Job, KeyHash,
+    KeyKind, Membership, Message, Origin, Outcome, Ping, PingKind, PlanState, Provider, Push, PushId,
+    PushRequest, QuietHours, QuietHoursThen, Reason, Removal, Request, Retry, SendId, SentMessage, Source,
+    TenantId, TenantSettings, Text, Transition, TransitionId, TransitionKind, Trigger, TriggerKind,
+    UnixMillis, Urgency, Variant, WebpushOptions, Weekday, Wire, WireError, Work, Zone, ZoneChoice, ZoneId,
+    ZoneTrigger,
 };
 use uuid::Uuid;
 
@@ -92,7 +95,23 @@ fn state_comes_back() {
         incarnation: UnixMillis(1),
         seq: 3,
         cooldowns: BTreeMap::from([(CampaignId(Uuid::from_u128(5)), UnixMillis(6))]),
-        sends: vec![SendId(Uuid::from_u128(7))],
+        requests: vec![CauseId(Uuid::from_u128(7))],
+        pushed_at: vec![UnixMillis(4)],
+        held: [None, Some(SentMessage { app: "shop".into(), message: message() })]
+            .map(|sent| Held {
+                origin: Origin {
+                    source: Source::Campaign(CampaignId(Uuid::from_u128(5))),
+                    cause: CauseId(Uuid::from_u128(8)),
+                },
+                until: UnixMillis(9),
+                at: UnixMillis(1),
+                received_at: None,
+                held_at: UnixMillis(2),
+                context: serde_json::json!({"zone": {"name": "Shop"}}),
+                sent,
+            })
+            .into(),
+        absences: BTreeMap::from([(CampaignId(Uuid::from_u128(5)), UnixMillis(3))]),
     });
 }
 
@@ -119,32 +138,29 @@ fn what_merchants_configure_comes_back() {
         deleted: false,
         removal: Some(Removal { version: 2, at: UnixMillis(2) }),
     });
-    for on in [TriggerKind::Enter, TriggerKind::Exit, TriggerKind::Dwell] {
-        comes_back(&Campaign {
-            tenant: TENANT,
-            id: CampaignId(Uuid::from_u128(5)),
-            name: "Welcome".into(),
-            app: "shop".into(),
-            status: CampaignStatus::Active,
-            trigger: Trigger {
-                on,
-                zone_ids: vec![ZONE],
-                zone_tags: vec!["a".into()],
-                max_age_s: None,
-                on_initial: true,
-            },
-            cooldown_s: 60,
-            audience: Some(serde_json::json!({"tag": "vip"})),
-            message: message(),
-            version: 1,
-            created_at: UnixMillis(1),
-            updated_at: UnixMillis(1),
-            deleted: true,
-        });
+    let zones = ZoneChoice { zone_ids: vec![ZONE], zone_tags: vec!["a".into()] };
+    let on_zones = [TriggerKind::Enter, TriggerKind::Exit, TriggerKind::Dwell]
+        .map(|on| Trigger::Zone(ZoneTrigger { on, zones: zones.clone(), max_age_s: None, on_initial: true }));
+    let others = [
+        Trigger::Schedule { cron: "0 9 * * 1".into() },
+        Trigger::Absence { days: 30, zones },
+        Trigger::Event { name: "paid".into(), max_age_s: Some(60) },
+    ];
+    for trigger in on_zones.into_iter().chain(others) {
+        let json = serde_json::to_string(&trigger).unwrap();
+        assert_eq!(serde_json::from_str::<Trigger>(&json).unwrap(), trigger, "{json}");
+        comes_back(&campaign(trigger));
     }
     let items = [
-        ConfigItem::Tenant { name: "T".into(), detect_crossings: false },
-        ConfigItem::Tenant { name: "T".into(), detect_crossings: true },
+        ConfigItem::Tenant(TenantSettings { name: "T".into(), ..TenantSettings::default() }),
+        ConfigItem::Tenant(TenantSettings {
+            name: "T".into(),
+            detect_crossings: true,
+            timezone: Some("Europe/Madrid".into()),
+            quiet_hours: Some(QuietHours { window: overnight(), then: QuietHoursThen::Drop }),
+            caps: Caps { per_hour: Some(1), per_day: None, per_week: Some(7) },
+            quota_per_day: Some(0),
+        }),
         ConfigItem::Key(ApiKey { hash: KeyHash([7; 32]), kind: KeyKind::Publishable, revoked: true }),
         ConfigItem::App(App {
             name: "shop".into(),
@@ -165,12 +181,78 @@ fn a_tenant_from_before_there_was_a_choice_detects_no_crossings() {
     let mut bytes = vec![0x0a, 16];
     bytes.extend(TENANT.0.as_bytes());
     bytes.extend([0x10, 2, 0x1a, 3, 0x0a, 1, b'T']); // version 1, settings of a name alone
-    let item = ConfigItem::Tenant { name: "T".into(), detect_crossings: false };
+    let item = ConfigItem::Tenant(TenantSettings { name: "T".into(), ..TenantSettings::default() });
     assert_eq!(Config::decode(&bytes), Ok(Config { tenant: TENANT, version: 1, item }));
 }
 
+fn overnight() -> DailyWindow {
+    DailyWindow { from: "22:00".parse().unwrap(), to: "07:30".parse().unwrap() }
+}
+
+fn campaign(trigger: Trigger) -> Campaign {
+    let id = CampaignId(Uuid::from_u128(5));
+    Campaign {
+        name: "Welcome".into(),
+        status: CampaignStatus::Active,
+        starts_at: Some(UnixMillis(0)),
+        ends_at: Some(UnixMillis(9)),
+        hours: Some(Hours { window: overnight(), weekdays: vec![Weekday::Mon, Weekday::Sun] }),
+        cooldown_s: 60,
+        ignores_caps: true,
+        ignores_quiet_hours: true,
+        audience: Some(serde_json::json!({"tag": "vip"})),
+        holdout_percent: 10,
+        variants: vec![Variant { name: "b".into(), weight: 2, message: message() }],
+        deleted: true,
+        ..Campaign::draft(TENANT, id, "shop", trigger, message(), UnixMillis(1))
+    }
+}
+
+/// One in which nothing is as it is by default.
 fn message() -> Message {
-    Message { title: "Hi".into(), body: "There".into(), data: BTreeMap::from([("k".into(), "v".into())]) }
+    let text = Text { title: "Hallo".into(), body: "Du".into() };
+    Message {
+        title: "Hi".into(),
+        body: "There".into(),
+        data: BTreeMap::from([("k".into(), "v".into())]),
+        translations: BTreeMap::from([("de".into(), text)]),
+        image: Some("https://a.example/i.png".into()),
+        link: Some("shop://sale".into()),
+        ttl_s: Some(60),
+        analytics_label: Some("l".into()),
+        android: AndroidOptions {
+            priority: AndroidPriority::Normal,
+            collapse_key: Some("c".into()),
+            channel_id: Some("ch".into()),
+            direct_boot_ok: true,
+            sound: Some("default".into()),
+            icon: Some("i".into()),
+            color: Some("#112233".into()),
+        },
+        apns: ApnsOptions {
+            push_type: ApnsPushType::Background,
+            badge: Some(0),
+            sound: Some("default".into()),
+            thread_id: Some("t".into()),
+            category: Some("c".into()),
+            subtitle: Some("s".into()),
+            mutable_content: true,
+            interruption_level: Some(InterruptionLevel::TimeSensitive),
+            priority: Some(5),
+            collapse_id: Some("ci".into()),
+        },
+        webpush: WebpushOptions { urgency: Some(Urgency::VeryLow), icon: Some("i".into()) },
+    }
+}
+
+#[test]
+fn a_message_reads_back_from_json_and_a_plain_one_says_no_more_than_it_has() {
+    let json = serde_json::to_string(&message()).unwrap();
+    assert_eq!(serde_json::from_str::<Message>(&json).unwrap(), message());
+    let plain = Message { title: "Hi".into(), ..Message::default() };
+    let json = serde_json::to_value(&plain).unwrap();
+    assert_eq!(json, serde_json::json!({"title": "Hi", "body": "", "data": {}}));
+    assert_eq!(serde_json::from_value::<Message>(json).unwrap(), plain);
 }
 
 #[test]
@@ -180,7 +262,7 @@ fn pushes_and_their_ends_come_back() {
     for source in [Source::Send(send), Source::Campaign(CampaignId(Uuid::from_u128(5)))] {
         let origin = Origin { source, cause };
         let id = PushId::of(TENANT, source.id(), &device(), cause);
-        comes_back(&Push {
+        let push = Push {
             id,
             tenant: TENANT,
             device: device(),
@@ -193,7 +275,10 @@ fn pushes_and_their_ends_come_back() {
             created_at: UnixMillis(2),
             expires_at: UnixMillis(3),
             received_at: Some(UnixMillis(1)),
-        });
+            variant: Some("b".into()),
+        };
+        comes_back(&push);
+        comes_back(&Retry { push, attempts: 2, failures: 1, deferrals: 3, not_before: UnixMillis(5) });
         for &outcome in Outcome::ALL {
             for reason in Reason::ALL.iter().copied().map(Some).chain([None]) {
                 comes_back(&Delivery {
@@ -210,24 +295,42 @@ fn pushes_and_their_ends_come_back() {
                     finished_at: UnixMillis(3),
                     provider_message_id: Some("m".into()),
                     dead_token: None,
+                    variant: Some("b".into()),
+                    deferrals: 1,
+                    dead_letter: Some(message()),
                 });
             }
         }
     }
-    comes_back(&Job { tenant: TENANT, send, shard: 3, cursor: Some(device()) });
-    comes_back(&PushRequest {
-        tenant: TENANT,
-        device: device(),
-        send,
-        app: "shop".into(),
-        message: message(),
-        requested_at: UnixMillis(1),
-    });
+    let run = CampaignRun { campaign: CampaignId(Uuid::from_u128(5)), at: UnixMillis(60_000), shards: 4 };
+    for work in [Work::Send(send), Work::Run(run)] {
+        comes_back(&Job {
+            work,
+            cursor: Some(device()),
+            expanded: 5,
+            not_before: Some(UnixMillis(9)),
+            ..job(send)
+        });
+    }
+    let event = DeviceEvent {
+        id: cause,
+        name: "paid".into(),
+        at: UnixMillis(4),
+        properties: serde_json::json!({"amount": 3}),
+    };
+    let sent = SentMessage { app: "shop".into(), message: message() };
+    for request in [Request::Send { send, sent }, Request::Run(run), Request::Event(event)] {
+        comes_back(&PushRequest { tenant: TENANT, device: device(), request, requested_at: UnixMillis(1) });
+    }
+}
+
+fn job(send: SendId) -> Job {
+    Job { tenant: TENANT, work: Work::Send(send), shard: 3, cursor: None, expanded: 0, not_before: None }
 }
 
 #[test]
 fn a_value_of_another_type_names_the_member_that_it_lacks() {
-    let job = Job { tenant: TENANT, send: SendId(Uuid::from_u128(7)), shard: 3, cursor: None };
+    let job = job(SendId(Uuid::from_u128(7)));
     assert!(matches!(Push::decode(&job.encode()), Err(WireError::Protobuf(_))));
     let request = Job { shard: 0, ..job };
     assert_eq!(PushRequest::decode(&request.encode()), Err(WireError::Member("device")));

@@ -5,7 +5,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use geopush_log::{Follower, LogError, Received, SharedLog, Topic};
-use geopush_model::{Config, ConfigItem, DeviceKey, KeyHash, KeyKind, TenantId, Wire as _};
+use geopush_model::{Config, ConfigItem, DeviceKey, KeyHash, KeyKind, TenantId, TenantSettings, Wire as _};
 
 use crate::devices::KnownDevices;
 use crate::keys::hash_of;
@@ -45,6 +45,7 @@ pub struct Directory {
 struct Items {
     keys: HashMap<KeyHash, Versioned<Option<Principal>>>,
     apps: HashMap<(TenantId, String), Versioned<AppEntry>>,
+    settings: HashMap<TenantId, Versioned<Arc<TenantSettings>>>,
 }
 
 struct Versioned<T> {
@@ -109,6 +110,11 @@ impl Directory {
         self.read().keys.get(&hash_of(key))?.value
     }
 
+    /// A tenant's settings; none of one that is not known.
+    pub fn settings(&self, tenant: TenantId) -> Option<Arc<TenantSettings>> {
+        self.read().settings.get(&tenant).map(|entry| Arc::clone(&entry.value))
+    }
+
     /// Which providers an app has credentials for, if there is such an app.
     pub fn app_providers(&self, tenant: TenantId, app: &str) -> Option<AppProviders> {
         self.read().apps.get(&(tenant, app.to_owned()))?.value.providers
@@ -140,7 +146,9 @@ impl Items {
         };
         let (tenant, version) = (config.tenant, config.version);
         match config.item {
-            ConfigItem::Tenant { .. } => {}
+            ConfigItem::Tenant(settings) => {
+                put(&mut self.settings, tenant, version, Arc::new(settings));
+            }
             ConfigItem::Gone(device) => known.forget(&DeviceKey { tenant, device }),
             ConfigItem::Key(key) => {
                 let principal = (!key.revoked).then_some(Principal { tenant, kind: key.kind });

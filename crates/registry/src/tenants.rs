@@ -2,9 +2,12 @@
 
 use bytes::Bytes;
 use geopush_log::{Record, Topic};
-use geopush_model::{ApiKey, App, Config, ConfigItem, KeyHash, KeyKind, TenantId, UnixMillis, Wire as _};
+use geopush_model::{
+    ApiKey, App, Config, ConfigItem, KeyHash, KeyKind, TenantId, TenantSettings, UnixMillis, Wire as _,
+};
 use geopush_store::tables::{AppRow, KeyRow, TenantRow};
 use geopush_store::{Store, StoreError, Timestamp};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::keys::{kind_text, parse_kind};
@@ -36,6 +39,10 @@ pub async fn create_tenant(
         tenant: tenant.0,
         name: name.to_owned(),
         detect_crossings: Some(false),
+        timezone: None,
+        quiet_hours: None,
+        caps: None,
+        quota_per_day: None,
         created_at: at,
         updated_at: at,
         version: 1,
@@ -55,6 +62,40 @@ pub async fn create_tenant(
         publisher.create(row).await?;
     }
     Ok(NewTenant { tenant, secret_key: secret.text, publishable_key: publishable.text })
+}
+
+/// The settings of a tenant's row.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when the row holds what no settings have.
+pub fn settings_of(row: &TenantRow) -> Result<TenantSettings, StoreError> {
+    let corrupt = corrupt::<TenantRow>;
+    let quiet_hours = row.quiet_hours.as_deref().map(serde_json::from_str).transpose();
+    let caps = row.caps.as_deref().map(serde_json::from_str).transpose();
+    Ok(TenantSettings {
+        name: row.name.clone(),
+        detect_crossings: row.detect_crossings.unwrap_or_default(),
+        timezone: row.timezone.clone(),
+        quiet_hours: quiet_hours.map_err(|_| corrupt("quiet_hours"))?,
+        caps: caps.map_err(|_| corrupt("caps"))?.unwrap_or_default(),
+        quota_per_day: row.quota_per_day.and_then(|quota| u64::try_from(quota).ok()),
+    })
+}
+
+/// The row that comes after `row` when a tenant chooses these settings.
+pub fn with_settings(row: &TenantRow, settings: &TenantSettings, now: UnixMillis) -> TenantRow {
+    TenantRow {
+        tenant: row.tenant,
+        name: settings.name.clone(),
+        detect_crossings: Some(settings.detect_crossings),
+        timezone: settings.timezone.clone(),
+        quiet_hours: settings.quiet_hours.map(|quiet| json!(quiet).to_string()),
+        caps: Some(json!(settings.caps).to_string()),
+        quota_per_day: settings.quota_per_day.and_then(|quota| i64::try_from(quota).ok()),
+        created_at: row.created_at,
+        updated_at: Timestamp(now.0),
+        version: row.version + 1,
+    }
 }
 
 /// The row of an app's credentials, sealed; `version` and `created_at` as its change has them.
@@ -99,8 +140,7 @@ impl Published for TenantRow {
     }
 
     fn record(&self) -> Result<Record, StoreError> {
-        let detect_crossings = self.detect_crossings.unwrap_or_default();
-        let item = ConfigItem::Tenant { name: self.name.clone(), detect_crossings };
+        let item = ConfigItem::Tenant(settings_of(self)?);
         Ok(record_of(&Config { tenant: TenantId(self.tenant), version: self.version, item }))
     }
 

@@ -8,7 +8,8 @@ use geopush_embedded::Database;
 use geopush_geometry::Shape;
 use geopush_log::{Cursor, EmbeddedLog, Received, SharedLog, Topic, Until};
 use geopush_model::{
-    Config, ConfigItem, DeviceId, Ping, PingKind, TenantId, UnixMillis, Wire as _, Zone, ZoneId,
+    Config, ConfigItem, DeviceId, Ping, PingKind, TenantId, TenantSettings, UnixMillis, Wire as _, Zone,
+    ZoneId,
 };
 use geopush_registry::{
     AppCredentials, Change, ChangeError, DeviceError, Devices, Directory, KnownDevices, NewKey, Platform,
@@ -181,7 +182,10 @@ async fn a_tenants_settings_reach_its_row_and_its_record() {
         let of_the_tenant = records.iter().find(|record| record.key == tenant.to_string()).unwrap();
         Config::decode(of_the_tenant.value.as_ref().unwrap()).unwrap()
     };
-    let settings = |detect_crossings| ConfigItem::Tenant { name: "Shop".into(), detect_crossings };
+    let settings = |detect_crossings| {
+        let name = "Shop".into();
+        ConfigItem::Tenant(TenantSettings { name, detect_crossings, ..TenantSettings::default() })
+    };
     assert_eq!(published().await, Config { tenant, version: 1, item: settings(false) });
 
     let row: TenantRow = house.store.get(&(tenant.0,), &()).await.unwrap().unwrap();

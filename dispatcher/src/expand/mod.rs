@@ -11,7 +11,9 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use geopush_log::{Record, SharedLog, Slice, Stage, StageError, Topic, TraceId, rejected, run_stage};
-use geopush_model::{DeviceId, Job, Message, PushRequest, UnixMillis, Wire as _};
+use geopush_model::{
+    DeviceId, Job, Message, PushRequest, Request, SendId, SentMessage, TenantId, UnixMillis, Wire as _, Work,
+};
 use geopush_registry::message_of;
 use geopush_service::config::Reader;
 use geopush_service::health::Readiness;
@@ -116,7 +118,7 @@ impl Stage for ExpandStage {
                             Expanded::Ended(why) => {
                                 outcome = why;
                                 tracing::warn!(
-                                    send = %job.send, shard = job.shard, why,
+                                    source = %job.work.source(), shard = job.shard, why,
                                     "a job ends here; no more of its send's devices are asked for"
                                 );
                                 Vec::new()
@@ -145,7 +147,8 @@ impl Stage for ExpandStage {
 
 impl ExpandStage {
     async fn expand(&self, job: &Job) -> Result<Expanded, StoreError> {
-        let send = match self.store.get::<SendRow>(&(job.tenant.0,), &(job.send.0,)).await {
+        let Work::Send(id) = job.work else { return Ok(Expanded::Ended("unknown_work")) };
+        let send = match self.store.get::<SendRow>(&(job.tenant.0,), &(id.0,)).await {
             Ok(Some(send)) => send,
             Ok(None) => return Ok(Expanded::Ended("unknown_send")),
             Err(StoreError::Corrupt { .. }) => return Ok(Expanded::Ended("unreadable_send")),
@@ -158,7 +161,7 @@ impl ExpandStage {
         let Ok(shard) = i32::try_from(job.shard) else { return Ok(Expanded::Ended("unknown_shard")) };
         let mut page = Page::first(self.page + 1, Direction::Ascending);
         page.after = job.cursor.as_ref().map(|device| (device.as_str().to_owned(),));
-        let mut rows = self.store.page::<SendTargetRow>(&(job.tenant.0, job.send.0, shard), &page).await?;
+        let mut rows = self.store.page::<SendTargetRow>(&(job.tenant.0, id.0, shard), &page).await?;
         // One more was asked for, to know whether there is one.
         let more = rows.len() > self.page;
         rows.truncate(self.page);
@@ -167,22 +170,31 @@ impl ExpandStage {
             let unreadable = rows.len() - devices.len();
             metrics::counter!("geopush_dispatcher_expand_unreadable_devices_total")
                 .increment(unreadable as u64);
-            tracing::error!(send = %job.send, unreadable, "devices of a send are left out: their ids are none");
+            tracing::error!(send = %id, unreadable, "devices of a send are left out: their ids are none");
         }
-        let next =
-            devices.last().filter(|_| more).map(|last| Job { cursor: Some(last.clone()), ..job.clone() });
-        let requests = requests(job, &send, &message, devices);
+        let expanded = job.expanded + devices.len() as u64;
+        let next = devices.last().filter(|_| more).map(|last| Job {
+            cursor: Some(last.clone()),
+            expanded,
+            ..job.clone()
+        });
+        let requests = requests(job.tenant, id, &send, &message, devices);
         Ok(Expanded::Page { requests, next })
     }
 }
 
-fn requests(job: &Job, send: &SendRow, message: &Message, devices: Vec<DeviceId>) -> Vec<PushRequest> {
+fn requests(
+    tenant: TenantId,
+    id: SendId,
+    send: &SendRow,
+    message: &Message,
+    devices: Vec<DeviceId>,
+) -> Vec<PushRequest> {
+    let sent = SentMessage { app: send.app.clone(), message: message.clone() };
     let request = |device| PushRequest {
-        tenant: job.tenant,
+        tenant,
         device,
-        send: job.send,
-        app: send.app.clone(),
-        message: message.clone(),
+        request: Request::Send { send: id, sent: sent.clone() },
         requested_at: UnixMillis(send.created_at.0),
     };
     devices.into_iter().map(request).collect()

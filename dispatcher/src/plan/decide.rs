@@ -6,14 +6,14 @@ use std::sync::Arc;
 use geopush_campaign::{AudienceDevice, Visits};
 use geopush_model::{
     CampaignId, CauseId, Delivery, DeviceId, ExitReason, Message, Origin, Outcome, PlanState, Provider, Push,
-    PushId, PushRequest, Reason, Source, TenantId, Transition, TransitionKind, UnixMillis,
+    PushId, PushRequest, Reason, Request, Source, TenantId, Transition, TransitionKind, UnixMillis,
 };
 use geopush_registry::{AppProviders, Device, Platform};
 
 use super::index::{Planned, PlannedAudience};
 
-/// How many of the latest sends a device's state remembers.
-pub const SENDS_REMEMBERED: usize = 100;
+/// How many of the latest requests a device's state remembers.
+pub const REQUESTS_REMEMBERED: usize = 100;
 /// With more cooldowns than this, those that have run out go.
 const COOLDOWNS_UNPRUNED: usize = 32;
 
@@ -93,22 +93,22 @@ pub fn decide_transition<V: Visits>(
 /// Decides on a request of a send: no trigger, audience or cooldown. The first of these that applies is why it is
 /// suppressed: `no_device`, `no_consent`, `no_token`, `no_app`.
 pub fn decide_request<V>(state: &mut PlanState, request: &PushRequest, facts: &Facts<'_, V>) -> Verdict {
-    if state.sends.contains(&request.send) {
+    let Request::Send { send, sent } = &request.request else { return Verdict::Seen };
+    if state.requests.contains(&request.cause()) {
         return Verdict::Seen;
     }
-    let forgotten = (state.sends.len() + 1).saturating_sub(SENDS_REMEMBERED);
-    state.sends.drain(..forgotten);
-    state.sends.push(request.send);
+    let forgotten = (state.requests.len() + 1).saturating_sub(REQUESTS_REMEMBERED);
+    state.requests.drain(..forgotten);
+    state.requests.push(request.cause());
     let case = Case {
         tenant: request.tenant,
         device: &request.device,
-        origin: Origin { source: Source::Send(request.send), cause: CauseId(request.send.0) },
-        app: &request.app,
-        message: &request.message,
+        origin: Origin { source: Source::Send(*send), cause: request.cause() },
+        app: &sent.app,
+        message: &sent.message,
         received_at: None,
     };
-    let address =
-        facts.device.ok_or(Reason::NoDevice).and_then(|device| address(device, &request.app, facts));
+    let address = facts.device.ok_or(Reason::NoDevice).and_then(|device| address(device, &sent.app, facts));
     Verdict::Decided(vec![case.decision(address, facts)])
 }
 
@@ -121,7 +121,7 @@ fn campaign_address<V: Visits>(
 ) -> Result<Address, Reason> {
     let campaign = &planned.campaign;
     let too_old = |s: i64| facts.now.since_ms(transition.at) > s.saturating_mul(1_000);
-    if campaign.trigger.max_age_s.is_some_and(too_old) {
+    if campaign.trigger.max_age_s().is_some_and(too_old) {
         return Err(Reason::Stale);
     }
     let device = device.ok_or(Reason::NoDevice)?;
@@ -223,6 +223,7 @@ impl Case<'_> {
                 created_at: now,
                 expires_at: now.plus_ms(facts.ttl_ms),
                 received_at: self.received_at,
+                variant: None,
             }),
             Err(reason) => Decision::Suppressed(Delivery {
                 push: id,
@@ -238,6 +239,9 @@ impl Case<'_> {
                 finished_at: now,
                 provider_message_id: None,
                 dead_token: None,
+                variant: None,
+                deferrals: 0,
+                dead_letter: None,
             }),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use geopush_campaign::Audience;
 use geopush_model::{
-    Campaign, CampaignId, CampaignStatus, TenantId, Transition, TransitionKind, TriggerKind, ZoneId,
+    Campaign, CampaignId, CampaignStatus, TenantId, Transition, TransitionKind, Trigger, TriggerKind, ZoneId,
 };
 
 /// A campaign, ready to be decided by.
@@ -147,7 +147,9 @@ impl Campaigns {
             .collect();
         ids.into_iter()
             .filter_map(|id| self.get(*id))
-            .filter(|planned| planned.campaign.trigger.on_initial || !transition.initial)
+            .filter(|planned| {
+                matches!(&planned.campaign.trigger, Trigger::Zone(zone) if zone.on_initial || !transition.initial)
+            })
             .cloned()
             .collect()
     }
@@ -161,20 +163,20 @@ impl Campaigns {
         if campaign.deleted || campaign.status != CampaignStatus::Active {
             return;
         }
-        let trigger = &campaign.trigger;
+        let Trigger::Zone(trigger) = &campaign.trigger else { return };
         let key = (campaign.tenant, trigger.on.into());
         let places = self.triggers.entry(key).or_default();
-        if trigger.zone_ids.is_empty() && trigger.zone_tags.is_empty() {
+        if trigger.zones.is_any() {
             change(&mut places.anywhere, campaign.id);
         }
-        for zone in &trigger.zone_ids {
+        for zone in &trigger.zones.zone_ids {
             let ids = places.by_zone.entry(*zone).or_default();
             change(ids, campaign.id);
             if ids.is_empty() {
                 places.by_zone.remove(zone);
             }
         }
-        for tag in &trigger.zone_tags {
+        for tag in &trigger.zones.zone_tags {
             let ids = places.by_tag.entry(tag.clone()).or_default();
             change(ids, campaign.id);
             if ids.is_empty() {

@@ -56,6 +56,7 @@ fn by_source(d: &Delivery) -> DeliveryBySourceRow {
         finished_at: Timestamp(d.finished_at.0),
         provider_message_id: d.provider_message_id.clone(),
         app: Some(d.app.clone()),
+        variant: d.variant.clone(),
     }
 }
 
@@ -76,6 +77,7 @@ fn by_device(d: &Delivery) -> DeliveryByDeviceRow {
         finished_at: Timestamp(d.finished_at.0),
         provider_message_id: d.provider_message_id.clone(),
         app: Some(d.app.clone()),
+        variant: d.variant.clone(),
     }
 }
 

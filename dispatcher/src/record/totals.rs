@@ -59,6 +59,9 @@ impl Totals {
         let log_partition = self.log_partition;
         let mut changed = HashSet::new();
         for (offset, delivery) in deliveries {
+            if !delivery.outcome.is_end() {
+                continue;
+            }
             let key = key_of(delivery);
             let row = self.rows.entry(key).or_insert_with(|| empty(key, log_partition));
             let offset = i64::try_from(*offset).unwrap_or(i64::MAX);
@@ -71,6 +74,7 @@ impl Totals {
                 Outcome::Failed => &mut row.failed,
                 Outcome::Suppressed => &mut row.suppressed,
                 Outcome::Expired => &mut row.expired,
+                Outcome::Deferred => continue,
             } += 1;
             changed.insert(key);
         }

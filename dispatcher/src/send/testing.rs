@@ -1,7 +1,5 @@
 //! What this folder's tests share.
 
-use std::collections::BTreeMap;
-
 use geopush_model::{
     CauseId, DeviceId, Message, Origin, Provider, Push, PushId, SendId, Source, TenantId, UnixMillis,
 };
@@ -21,9 +19,10 @@ pub fn push(token: &str) -> Push {
         provider: Provider::Fcm,
         token: token.into(),
         token_at: UnixMillis(0),
-        message: Message { title: "Hello".into(), body: "World".into(), data: BTreeMap::new() },
+        message: Message { title: "Hello".into(), body: "World".into(), ..Message::default() },
         created_at: UnixMillis(0),
         expires_at: UnixMillis(3_600_000),
         received_at: None,
+        variant: None,
     }
 }

@@ -150,6 +150,9 @@ impl Ending {
             finished_at,
             provider_message_id: self.message_id,
             dead_token: self.drop_token.then(|| push.token.clone()),
+            variant: push.variant.clone(),
+            deferrals: 0,
+            dead_letter: None,
         }
     }
 }

@@ -2,7 +2,6 @@
 
 #![allow(dead_code, reason = "each test file takes what it needs")]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,7 +13,8 @@ use geopush_geometry::Position;
 use geopush_log::{Cursor, EmbeddedLog, Received, Record, SharedLog, Topic, Until};
 use geopush_model::{
     App, Campaign, CampaignId, CampaignStatus, Config, ConfigItem, DeviceId, DeviceKey, Fix, Message,
-    TenantId, Transition, TransitionId, TransitionKind, Trigger, TriggerKind, UnixMillis, Wire, ZoneId,
+    TenantId, Transition, TransitionId, TransitionKind, Trigger, TriggerKind, UnixMillis, Wire, ZoneChoice,
+    ZoneId, ZoneTrigger,
 };
 use geopush_registry::{Devices, Directory, KnownDevices, Platform, Sealer};
 use geopush_service::clock::TestClock;
@@ -318,26 +318,23 @@ pub fn transition_record(transition: &Transition) -> Record {
 
 /// An active campaign on every enter.
 pub fn campaign(n: u128) -> Campaign {
-    Campaign {
-        tenant: TENANT,
-        id: CampaignId(Uuid::from_u128(n)),
-        name: format!("campaign {n}"),
-        app: APP.to_owned(),
-        status: CampaignStatus::Active,
-        trigger: Trigger {
-            on: TriggerKind::Enter,
-            zone_ids: vec![],
-            zone_tags: vec![],
-            max_age_s: Some(Trigger::DEFAULT_MAX_AGE_S),
-            on_initial: false,
-        },
-        cooldown_s: 0,
-        audience: None,
-        message: Message { title: "Hi".into(), body: "there".into(), data: BTreeMap::new() },
-        version: 1,
-        created_at: UnixMillis(NOW),
-        updated_at: UnixMillis(NOW),
-        deleted: false,
+    let trigger = Trigger::Zone(ZoneTrigger {
+        on: TriggerKind::Enter,
+        zones: ZoneChoice::default(),
+        max_age_s: Some(Trigger::DEFAULT_MAX_AGE_S),
+        on_initial: false,
+    });
+    let message = Message { title: "Hi".into(), body: "there".into(), ..Message::default() };
+    let id = CampaignId(Uuid::from_u128(n));
+    let draft = Campaign::draft(TENANT, id, APP, trigger, message, UnixMillis(NOW));
+    Campaign { name: format!("campaign {n}"), status: CampaignStatus::Active, ..draft }
+}
+
+/// The trigger of a campaign on zones.
+pub fn zone_trigger(campaign: &mut Campaign) -> &mut ZoneTrigger {
+    match &mut campaign.trigger {
+        Trigger::Zone(zone) => zone,
+        other => panic!("the campaign is on another thing: {other:?}"),
     }
 }
 

@@ -130,10 +130,12 @@ impl World {
                 title: "Coffee".into(),
                 body: "Two for one".into(),
                 data: BTreeMap::from([("shop".into(), "7".into())]),
+                ..Message::default()
             },
             created_at: now,
             expires_at: now.plus_ms(3_600_000),
             received_at: Some(now),
+            variant: None,
         }
     }
 

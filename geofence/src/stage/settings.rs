@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use geopush_log::Received;
-use geopush_model::{Config, ConfigItem, TenantId, Wire};
+use geopush_model::{Config, ConfigItem, TenantId, TenantSettings, Wire};
 
 /// What tenants chose, shared by a process's slices.
 #[derive(Default)]
@@ -40,7 +40,7 @@ impl Known {
     fn apply(&mut self, records: &[Received]) -> bool {
         let mut changed = false;
         for config in records.iter().filter_map(read) {
-            let ConfigItem::Tenant { detect_crossings, .. } = config.item else { continue };
+            let ConfigItem::Tenant(TenantSettings { detect_crossings, .. }) = config.item else { continue };
             let before = self.0.get(&config.tenant).copied();
             if before.is_none_or(|(version, _)| version <= config.version) {
                 self.0.insert(config.tenant, (config.version, detect_crossings));
@@ -111,7 +111,8 @@ mod tests {
         }
 
         async fn choose(&self, tenant: TenantId, version: i64, detect_crossings: bool) {
-            self.item(tenant, version, ConfigItem::Tenant { name: "T".into(), detect_crossings }).await;
+            let settings = TenantSettings { detect_crossings, ..TenantSettings::default() };
+            self.item(tenant, version, ConfigItem::Tenant(settings)).await;
         }
     }
 

@@ -86,6 +86,9 @@ fn delivery(push: &ExpectedPush) -> Delivery {
         finished_at: UnixMillis(0),
         provider_message_id: None,
         dead_token: None,
+        variant: None,
+        deferrals: 0,
+        dead_letter: None,
     }
 }
 

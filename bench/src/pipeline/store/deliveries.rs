@@ -51,6 +51,9 @@ fn delivery(tenant: TenantId, index: usize, devices: usize, from: UnixMillis) ->
         finished_at: created_at.plus_ms(80),
         provider_message_id: is_sent.then(|| format!("projects/shop/messages/0:{}", push.0.simple())),
         dead_token: None,
+        variant: None,
+        deferrals: 0,
+        dead_letter: None,
     })
 }
 
@@ -85,6 +88,7 @@ pub fn row(d: &Delivery) -> DeliveryRow {
         finished_at,
         provider_message_id: d.provider_message_id.clone(),
         app: Some(d.app.clone()),
+        variant: None,
     };
     let by_device = DeliveryByDeviceRow {
         tenant,
@@ -102,6 +106,7 @@ pub fn row(d: &Delivery) -> DeliveryRow {
         finished_at,
         provider_message_id: d.provider_message_id.clone(),
         app: Some(d.app.clone()),
+        variant: None,
     };
     DeliveryRow { by_source, by_device }
 }

@@ -14,10 +14,29 @@ table! {
             name: String,
             /// Whether a zone passed between two fixes gives an enter and an exit; absent: not so.
             detect_crossings: Option<bool>,
+            /// IANA's name; none: UTC.
+            timezone: Option<String>,
+            /// JSON.
+            quiet_hours: Option<String>,
+            /// JSON.
+            caps: Option<String>,
+            quota_per_day: Option<i64>,
             created_at: Timestamp,
             updated_at: Timestamp,
             version: i64,
         }
+    }
+}
+
+table! {
+    /// How many of a day's pushes a tenant's quota has given out, to all slices together.
+    pub struct QuotaRow: "quotas" in Config, conditional, ascending {
+        partition { tenant: Uuid }
+        clustering {
+            /// Days since 1970, UTC.
+            day: i32,
+        }
+        values { leased: i64, version: i64 }
     }
 }
 
@@ -107,11 +126,20 @@ table! {
             status: String,
             /// JSON.
             trigger: String,
+            starts_at: Option<Timestamp>,
+            ends_at: Option<Timestamp>,
+            /// JSON.
+            hours: Option<String>,
             cooldown_s: i64,
+            ignores_caps: Option<bool>,
+            ignores_quiet_hours: Option<bool>,
             /// JSON; none means everyone.
             audience: Option<String>,
+            holdout_percent: Option<i32>,
             /// JSON.
             message: String,
+            /// JSON.
+            variants: Option<String>,
             deleted: bool,
             created_at: Timestamp,
             updated_at: Timestamp,

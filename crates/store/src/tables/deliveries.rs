@@ -30,6 +30,8 @@ table! {
             finished_at: Timestamp,
             provider_message_id: Option<String>,
             app: Option<String>,
+            /// Which of the campaign's variants.
+            variant: Option<String>,
         }
     }
 }
@@ -56,6 +58,8 @@ table! {
             finished_at: Timestamp,
             provider_message_id: Option<String>,
             app: Option<String>,
+            /// Which of the campaign's variants.
+            variant: Option<String>,
         }
     }
 }
@@ -102,6 +106,37 @@ table! {
             expired: i64,
             /// The offset up to which deliveries are counted here, itself excluded.
             counted_to: i64,
+        }
+    }
+}
+
+table! {
+    /// Whose push it is, for receipts, which name the push alone.
+    pub struct PushRow: "pushes_by_id" in History, plain, ascending, ttl_days 90 {
+        partition { tenant: Uuid, push: Uuid }
+        values { device: String, source: Uuid, created_at: Timestamp }
+    }
+}
+
+table! {
+    /// A push that failed though its token is good: to be looked at, and sent anew.
+    pub struct DeadLetterRow: "dead_letters" in History, plain, descending, ttl_days 30 {
+        partition {
+            tenant: Uuid,
+            /// [`day_of`](crate::tables::day_of) `finished_at`.
+            day: i32,
+        }
+        clustering { finished_at: Timestamp, push: Uuid }
+        values {
+            device: String,
+            app: String,
+            campaign: Option<Uuid>,
+            send: Option<Uuid>,
+            provider: Option<String>,
+            reason: String,
+            attempts: i32,
+            /// JSON.
+            message: String,
         }
     }
 }

@@ -37,6 +37,14 @@ table! {
 }
 
 table! {
+    /// What a device's owner last did with a push.
+    pub struct DeviceEngagementRow: "device_engagement" in History, plain, ascending, ttl_days 400 {
+        partition { tenant: Uuid, device: String }
+        values { opened_at: Timestamp, push: Uuid }
+    }
+}
+
+table! {
     /// A device's last fix, which may be as old as the last flush.
     pub struct DevicePositionRow: "device_positions" in History, plain, ascending, ttl_days 90 {
         partition { tenant: Uuid, device: String }

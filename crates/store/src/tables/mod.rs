@@ -23,6 +23,7 @@ use crate::{Schema, Table};
 /// All of them, as [`Store::migrate`](crate::Store::migrate) makes them.
 pub const ALL: &[&Schema] = &[
     &TenantRow::SCHEMA,
+    &QuotaRow::SCHEMA,
     &KeyRow::SCHEMA,
     &AppRow::SCHEMA,
     &ZoneRow::SCHEMA,
@@ -31,6 +32,7 @@ pub const ALL: &[&Schema] = &[
     &DeviceRow::SCHEMA,
     &DevicePositionRow::SCHEMA,
     &SendRow::SCHEMA,
+    &SendShardRow::SCHEMA,
     &SendTargetRow::SCHEMA,
     &IdempotencyRow::SCHEMA,
     &ImportJobRow::SCHEMA,
@@ -39,7 +41,10 @@ pub const ALL: &[&Schema] = &[
     &SourceHourRow::SCHEMA,
     &DeviceMonthRow::SCHEMA,
     &DeliveryTotalsRow::SCHEMA,
+    &PushRow::SCHEMA,
+    &DeadLetterRow::SCHEMA,
     &ReceiptRow::SCHEMA,
+    &DeviceEngagementRow::SCHEMA,
     &TransitionByZoneRow::SCHEMA,
     &TransitionByDeviceRow::SCHEMA,
     &ZoneDayRow::SCHEMA,

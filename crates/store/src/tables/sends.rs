@@ -19,10 +19,31 @@ table! {
             targeted: i64,
             /// How many shards its targets are in.
             shards: i32,
+            /// Over how many seconds its pages are spread; none: as fast as it goes.
+            spread_s: Option<i64>,
+            /// `running`, `paused` or `cancelled`; a running one is done when all its shards are.
             status: String,
             created_at: Timestamp,
             updated_at: Timestamp,
             version: i64,
+        }
+    }
+}
+
+table! {
+    /// How far a shard of a send is expanded. Written before its page is, so that nothing is asked for that no row
+    /// counts.
+    pub struct SendShardRow: "send_shards" in History, plain, ascending, ttl_days 30 {
+        partition { tenant: Uuid, send: Uuid }
+        clustering { shard: i32 }
+        values {
+            /// The last device that is done; none at the start.
+            cursor: Option<String>,
+            /// Devices that were asked for.
+            expanded: i64,
+            /// `running`, `paused` or `done`.
+            state: String,
+            updated_at: Timestamp,
         }
     }
 }

@@ -149,6 +149,9 @@ fn end(decision: &Decision) -> End {
         finished_at: UnixMillis(0),
         provider_message_id: None,
         dead_token: None,
+        variant: None,
+        deferrals: 0,
+        dead_letter: None,
     };
     End { durable_at_ms: 1_000, delivery }
 }
