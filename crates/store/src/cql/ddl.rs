@@ -166,6 +166,7 @@ CREATE TABLE IF NOT EXISTS deliveries_by_source (
     finished_at timestamp,
     provider_message_id text,
     app text,
+    variant text,
     PRIMARY KEY ((tenant, source, hour, shard), created_at, push)
 ) WITH CLUSTERING ORDER BY (created_at DESC, push DESC)
     AND default_time_to_live = 7776000
