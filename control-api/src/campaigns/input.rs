@@ -159,8 +159,9 @@ fn message_of(message: Value, at: &str) -> Result<Message, Vec<Invalid>> {
         code: e.code.as_str(),
         detail: e.detail,
     };
-    let wrong: Vec<Invalid> = check_message(&title, &body, &data).into_iter().map(told).collect();
-    if wrong.is_empty() { Ok(Message { title, body, data, ..Message::default() }) } else { Err(wrong) }
+    let message = Message { title, body, data, ..Message::default() };
+    let wrong: Vec<Invalid> = check_message(&message).into_iter().map(told).collect();
+    if wrong.is_empty() { Ok(message) } else { Err(wrong) }
 }
 
 /// A text of any length, which may be empty or left out.
