@@ -7,7 +7,7 @@ use geopush_model::{
     Config, ConfigItem, DeviceId, DeviceKey, Ping, PingKind, TenantId, UnixMillis, Wire as _,
 };
 use geopush_store::tables::{DevicePositionRow, DeviceRow, device_bucket};
-use geopush_store::{Store, StoreError, Timestamp};
+use geopush_store::{Direction, Page, Store, StoreError, Timestamp};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -154,6 +154,17 @@ impl std::fmt::Debug for Device {
     }
 }
 
+/// Some of a tenant's devices: see [`Devices::page`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DevicePage {
+    /// Those that can be read and are not deleted.
+    pub devices: Vec<Device>,
+    /// Rows that can't be read.
+    pub unreadable: usize,
+    /// Where the next page begins; none: the bucket has no more rows.
+    pub next: Option<DeviceId>,
+}
+
 /// Why a device could not be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
@@ -222,6 +233,34 @@ impl Devices {
         let keys: Vec<_> = keys.iter().map(|key| row_key(key.tenant, &key.device)).collect();
         let rows = self.store.get_all::<DeviceRow>(&keys).await?;
         rows.into_iter().map(|row| row.filter(|row| !row.deleted).map(Device::of_row).transpose()).collect()
+    }
+
+    /// The devices of one of the tenant's buckets (0 to [`DEVICE_BUCKETS`](geopush_store::tables::DEVICE_BUCKETS) - 1)
+    /// after this one, by id: of at most `limit` rows, of which the deleted ones are left out.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn page(
+        &self,
+        tenant: TenantId,
+        bucket: i32,
+        after: Option<&DeviceId>,
+        limit: usize,
+    ) -> Result<DevicePage, StoreError> {
+        let mut page = Page::first(limit, Direction::Ascending);
+        page.after = after.map(|device| (device.as_str().to_owned(),));
+        let rows: Vec<DeviceRow> = self.store.page(&(tenant.0, bucket), &page).await?;
+        let last = rows.last().filter(|_| rows.len() == limit);
+        let next = last.map(|row| DeviceId::new(&row.device)).transpose();
+        let mut found =
+            DevicePage { next: next.map_err(|_| corrupt::<DeviceRow>("device"))?, ..DevicePage::default() };
+        for row in rows.into_iter().filter(|row| !row.deleted) {
+            match Device::of_row(row) {
+                Ok(device) => found.devices.push(device),
+                Err(_) => found.unreadable += 1,
+            }
+        }
+        Ok(found)
     }
 
     /// Makes a device that has just pinged, if it is not there.

@@ -22,7 +22,7 @@ pub use campaigns::{campaign_of, campaign_row, message_json, message_of};
 pub use credentials::{
     ApnsCredentials, ApnsEnvironment, AppCredentials, CredentialError, FcmCredentials, ServiceAccount,
 };
-pub use devices::{Device, DeviceError, Devices, KnownDevices, Platform};
+pub use devices::{Device, DeviceError, DevicePage, Devices, KnownDevices, Platform};
 pub use directory::{AppProviders, Directory, Principal};
 pub use keys::NewKey;
 pub use publisher::{Change, ChangeError, Published, Publisher};

@@ -15,7 +15,7 @@ use geopush_registry::{
     AppCredentials, Change, ChangeError, DeviceError, Devices, Directory, KnownDevices, NewKey, Platform,
     Publisher, Sealer, app_row, create_tenant, zone_row,
 };
-use geopush_store::tables::{IntentRow, TenantRow, ZoneRow};
+use geopush_store::tables::{DEVICE_BUCKETS, IntentRow, TenantRow, ZoneRow};
 use geopush_store::{EmbeddedStore, Store, Timestamp};
 use uuid::Uuid;
 
@@ -297,4 +297,33 @@ async fn a_key_that_another_process_has_just_made_opens_here() {
         assert_eq!(directory.principal(&made.secret_key).await.unwrap().tenant, made.tenant);
     }
     assert_eq!(directory.principal("gp_sk_nobodys").await, None);
+}
+
+#[tokio::test]
+async fn the_pages_of_all_buckets_are_the_devices_that_are_there() {
+    let house = house().await;
+    let devices = Devices::new(house.store.clone(), Arc::clone(&house.log), KnownDevices::new(100));
+    let id = |i: usize| DeviceId::new(&format!("d{i:02}")).unwrap();
+    for i in 0..50 {
+        devices.ensure(TENANT, &id(i), NOW).await.unwrap();
+    }
+    devices.ensure(TenantId(Uuid::from_u128(2)), &id(99), NOW).await.unwrap();
+    assert!(devices.delete(TENANT, &id(7), None, NOW).await.unwrap());
+    for limit in [1, 3, 100] {
+        let mut found = Vec::new();
+        for bucket in 0..DEVICE_BUCKETS {
+            let mut after = None;
+            loop {
+                let page = devices.page(TENANT, bucket, after.as_ref(), limit).await.unwrap();
+                assert!(page.devices.len() <= limit && page.unreadable == 0);
+                found.extend(page.devices.into_iter().map(|device| device.device));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        found.sort();
+        assert_eq!(found, (0..50).filter(|i| *i != 7).map(id).collect::<Vec<_>>(), "by {limit}");
+    }
 }

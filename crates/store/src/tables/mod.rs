@@ -33,6 +33,8 @@ pub const ALL: &[&Schema] = &[
     &DevicePositionRow::SCHEMA,
     &SendRow::SCHEMA,
     &SendShardRow::SCHEMA,
+    &SendByTimeRow::SCHEMA,
+    &SendMonthRow::SCHEMA,
     &SendTargetRow::SCHEMA,
     &IdempotencyRow::SCHEMA,
     &ImportJobRow::SCHEMA,

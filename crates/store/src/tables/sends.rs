@@ -11,7 +11,7 @@ table! {
         clustering { send: Uuid }
         values {
             app: String,
-            /// JSON; none when its targets are listed, or are everyone.
+            /// JSON; none when its targets are listed. `{"all":[]}` is everyone.
             audience: Option<String>,
             /// JSON.
             message: String,
@@ -31,8 +31,8 @@ table! {
 }
 
 table! {
-    /// How far a shard of a send is expanded. Written before its page is, so that nothing is asked for that no row
-    /// counts.
+    /// How far a shard of a send, or of a campaign's run (by its cause), is expanded. Written before its page is, so
+    /// that nothing is asked for that no row counts.
     pub struct SendShardRow: "send_shards" in History, plain, ascending, ttl_days 30 {
         partition { tenant: Uuid, send: Uuid }
         clustering { shard: i32 }
@@ -43,8 +43,32 @@ table! {
             expanded: i64,
             /// `running`, `paused` or `done`.
             state: String,
+            /// The offset of the job that wrote this, so that its page can be told from another job's.
+            job: Option<i64>,
             updated_at: Timestamp,
         }
+    }
+}
+
+table! {
+    /// A send, by when it was asked for.
+    pub struct SendByTimeRow: "sends_by_time" in Config, plain, descending {
+        partition {
+            tenant: Uuid,
+            /// [`month_of`](crate::tables::month_of) `created_at`.
+            month: i32,
+        }
+        clustering { created_at: Timestamp, send: Uuid }
+        values {}
+    }
+}
+
+table! {
+    /// A month in which a tenant has sends.
+    pub struct SendMonthRow: "send_months" in Config, plain, descending {
+        partition { tenant: Uuid }
+        clustering { month: i32 }
+        values {}
     }
 }
 
