@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use geopush_model::{DeviceKey, TenantId, ZoneId};
-use geopush_store::tables::{DeviceMonthRow, SourceHourRow, ZoneDayRow, day_of};
+use geopush_store::tables::{DeadLetterHourRow, DeviceMonthRow, SourceHourRow, ZoneDayRow, day_of};
 use uuid::Uuid;
 
 /// How many buckets are remembered; then all are forgotten, and written once more.
@@ -17,6 +17,7 @@ const MOST: usize = 100_000;
 pub(super) enum Bucket {
     SourceHour { tenant: TenantId, source: Uuid, hour: i64 },
     DeviceMonth { device: DeviceKey, kind: &'static str, month: i32 },
+    DeadLetterHour { tenant: TenantId, hour: i64 },
     ZoneDay { tenant: TenantId, zone: ZoneId, day: i32 },
 }
 
@@ -25,6 +26,7 @@ pub(super) enum Bucket {
 pub(super) struct BucketRows {
     pub(super) source_hours: Vec<SourceHourRow>,
     pub(super) device_months: Vec<DeviceMonthRow>,
+    pub(super) dead_letter_hours: Vec<DeadLetterHourRow>,
     pub(super) zone_days: Vec<ZoneDayRow>,
 }
 
@@ -39,6 +41,9 @@ impl FromIterator<Bucket> for BucketRows {
                 Bucket::DeviceMonth { device: DeviceKey { tenant, device }, kind, month } => {
                     let (device, kind) = (device.as_str().to_owned(), kind.to_owned());
                     rows.device_months.push(DeviceMonthRow { tenant: tenant.0, device, kind, month });
+                }
+                Bucket::DeadLetterHour { tenant, hour } => {
+                    rows.dead_letter_hours.push(DeadLetterHourRow { tenant: tenant.0, hour });
                 }
                 Bucket::ZoneDay { tenant, zone, day } => {
                     rows.zone_days.push(ZoneDayRow { tenant: tenant.0, zone: zone.0, day });

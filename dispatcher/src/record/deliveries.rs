@@ -3,9 +3,12 @@
 use std::collections::HashSet;
 
 use geopush_log::Offset;
-use geopush_model::{Delivery, Provider, Reason};
+use geopush_model::{Delivery, Message, Outcome, Provider, Reason};
+use geopush_registry::message_json;
 use geopush_store::Timestamp;
-use geopush_store::tables::{DeliveryByDeviceRow, DeliveryBySourceRow, hour_of, id_shard, month_of};
+use geopush_store::tables::{
+    DeadLetterRow, DeliveryByDeviceRow, DeliveryBySourceRow, PushRow, hour_of, id_shard, month_of,
+};
 
 use super::buckets::Bucket;
 
@@ -14,27 +17,52 @@ use super::buckets::Bucket;
 pub(super) struct DeliveryRows {
     pub(super) by_source: Vec<DeliveryBySourceRow>,
     pub(super) by_device: Vec<DeliveryByDeviceRow>,
+    pub(super) by_id: Vec<PushRow>,
+    pub(super) dead_letters: Vec<DeadLetterRow>,
 }
 
 impl DeliveryRows {
     pub(super) fn of(deliveries: &[(Offset, Delivery)]) -> Self {
+        let all = || deliveries.iter().map(|(_, delivery)| delivery);
         Self {
-            by_source: deliveries.iter().map(|(_, delivery)| by_source(delivery)).collect(),
-            by_device: deliveries.iter().map(|(_, delivery)| by_device(delivery)).collect(),
+            by_source: all().map(by_source).collect(),
+            by_device: all().map(by_device).collect(),
+            by_id: all().filter(|delivery| is_asked_for_by_id(delivery)).map(by_id).collect(),
+            dead_letters: all().filter_map(|d| Some(dead_letter(d, d.dead_letter.as_ref()?))).collect(),
         }
     }
+}
+
+/// Leaves out what is no end: pushes that wait to be tried again. How many.
+pub(super) fn leave_out_deferred(deliveries: &mut Vec<(Offset, Delivery)>) -> usize {
+    let before = deliveries.len();
+    deliveries.retain(|(_, delivery)| delivery.outcome.is_end());
+    before - deliveries.len()
+}
+
+/// Whether somebody may come with nothing but the push's id: a phone that shows it, which one may whose answer was
+/// never seen too, or whoever looks at a dead letter. Most of what is suppressed or failed costs no row.
+fn is_asked_for_by_id(d: &Delivery) -> bool {
+    let may_be_shown = match d.outcome {
+        Outcome::Accepted => true,
+        Outcome::Expired => d.attempts > 0,
+        Outcome::Failed | Outcome::Suppressed | Outcome::Deferred => false,
+    };
+    may_be_shown || d.dead_letter.is_some()
 }
 
 /// The buckets that these deliveries are in.
 pub(super) fn buckets_of(deliveries: &[(Offset, Delivery)]) -> HashSet<Bucket> {
     let buckets = deliveries.iter().flat_map(|(_, d)| {
-        let (tenant, source) = (d.tenant, d.origin.source.id());
+        let (tenant, source, hour) = (d.tenant, d.origin.source.id(), hour_of(d.created_at.0));
+        let month = month_of(d.created_at.0);
         [
-            Bucket::SourceHour { tenant, source, hour: hour_of(d.created_at.0) },
-            Bucket::DeviceMonth { device: d.key(), kind: "deliveries", month: month_of(d.created_at.0) },
+            Some(Bucket::SourceHour { tenant, source, hour }),
+            Some(Bucket::DeviceMonth { device: d.key(), kind: "deliveries", month }),
+            d.dead_letter.is_some().then_some(Bucket::DeadLetterHour { tenant, hour }),
         ]
     });
-    buckets.collect()
+    buckets.flatten().collect()
 }
 
 fn by_source(d: &Delivery) -> DeliveryBySourceRow {
@@ -78,6 +106,36 @@ fn by_device(d: &Delivery) -> DeliveryByDeviceRow {
         provider_message_id: d.provider_message_id.clone(),
         app: Some(d.app.clone()),
         variant: d.variant.clone(),
+    }
+}
+
+fn by_id(d: &Delivery) -> PushRow {
+    PushRow {
+        tenant: d.tenant.0,
+        push: d.push.0,
+        device: d.device.as_str().to_owned(),
+        source: d.origin.source.id(),
+        created_at: Timestamp(d.created_at.0),
+    }
+}
+
+fn dead_letter(d: &Delivery, message: &Message) -> DeadLetterRow {
+    DeadLetterRow {
+        tenant: d.tenant.0,
+        hour: hour_of(d.created_at.0),
+        shard: id_shard(d.push.0),
+        created_at: Timestamp(d.created_at.0),
+        push: d.push.0,
+        device: d.device.as_str().to_owned(),
+        app: d.app.clone(),
+        campaign: d.origin.source.campaign().map(|id| id.0),
+        send: d.origin.source.send().map(|id| id.0),
+        variant: d.variant.clone(),
+        provider: provider(d),
+        reason: reason(d).unwrap_or_default(),
+        attempts: attempts(d),
+        finished_at: Timestamp(d.finished_at.0),
+        message: message_json(message),
     }
 }
 

@@ -31,7 +31,10 @@ impl Repeats {
         while !reader.done() {
             let Some((_, records)) = reader.next(WAIT).await? else { continue };
             for record in records {
-                if let Some(Ok(delivery)) = record.value.as_deref().map(Delivery::decode) {
+                let delivery = record.value.as_deref().map(Delivery::decode);
+                if let Some(Ok(delivery)) = delivery
+                    && delivery.outcome.is_end()
+                {
                     repeats.is_first(record.offset, delivery.push);
                 }
             }

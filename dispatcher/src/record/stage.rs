@@ -72,6 +72,8 @@ impl Stage for RecordStage {
             match topic {
                 Topic::Deliveries => {
                     let mut deliveries = decode::<Delivery>(&batch, topic, slice.number(), &mut outputs);
+                    let deferred = deliveries::leave_out_deferred(&mut deliveries);
+                    metrics::counter!("geopush_dispatcher_record_deferred_total").increment(deferred as u64);
                     let repeated = repeats.leave_out(&mut deliveries);
                     metrics::counter!("geopush_dispatcher_record_repeated_total").increment(repeated as u64);
                     self.deliveries(&deliveries, &mut totals, &mut written).await?;
@@ -117,11 +119,14 @@ impl RecordStage {
                 // The lists of buckets come first: a row that no list leads to would not be found.
                 futures::try_join!(
                     self.put(&bucket_rows.source_hours),
-                    self.put(&bucket_rows.device_months)
+                    self.put(&bucket_rows.device_months),
+                    self.put(&bucket_rows.dead_letter_hours)
                 )?;
                 futures::try_join!(
                     self.put(&rows.by_source),
                     self.put(&rows.by_device),
+                    self.put(&rows.by_id),
+                    self.put(&rows.dead_letters),
                     self.drop_tokens(deliveries)
                 )
             })

@@ -8,7 +8,7 @@ use geopush_model::{
 use geopush_service::BoxError;
 use geopush_store::Timestamp;
 use geopush_store::baseline::DeliveryRow;
-use geopush_store::tables::{DeliveryByDeviceRow, DeliveryBySourceRow, hour_of, id_shard, month_of};
+use geopush_store::tables::{DeliveryByDeviceRow, DeliveryBySourceRow, PushRow, hour_of, id_shard, month_of};
 use uuid::Uuid;
 
 /// Campaigns that push at the same time.
@@ -17,6 +17,9 @@ const CAMPAIGNS: u128 = 5;
 const OF_A_DEVICE: usize = 3;
 /// One of so many is suppressed.
 const SUPPRESSED: usize = 20;
+
+/// Rows that a delivery has in the middle: by source, by device and, if it was sent, by id.
+pub const ROWS: f64 = 3.0 - 1.0 / SUPPRESSED as f64;
 
 /// So many deliveries of a tenant, the first at `from`, one each millisecond.
 pub fn deliveries(tenant: TenantId, count: usize, from: UnixMillis) -> Result<Vec<Delivery>, BoxError> {
@@ -62,7 +65,7 @@ pub fn record(delivery: &Delivery) -> Record {
     Record::new(Topic::Deliveries, delivery.key().to_bytes(), delivery.encode())
 }
 
-/// As both tables have it.
+/// As the tables have it.
 pub fn row(d: &Delivery) -> DeliveryRow {
     let (tenant, source, device) = (d.tenant.0, d.origin.source, d.device.as_str().to_owned());
     let (created_at, finished_at) = (Timestamp(d.created_at.0), Timestamp(d.finished_at.0));
@@ -70,6 +73,13 @@ pub fn row(d: &Delivery) -> DeliveryRow {
     let provider = d.provider.map(|provider| provider.as_str().to_owned());
     let outcome = d.outcome.as_str().to_owned();
     let reason = d.reason.map(|reason| reason.as_str().to_owned());
+    let by_id = (d.outcome == Outcome::Accepted).then(|| PushRow {
+        tenant,
+        push: d.push.0,
+        device: device.clone(),
+        source: source.id(),
+        created_at,
+    });
     let by_source = DeliveryBySourceRow {
         tenant,
         source: source.id(),
@@ -108,5 +118,5 @@ pub fn row(d: &Delivery) -> DeliveryRow {
         app: Some(d.app.clone()),
         variant: None,
     };
-    DeliveryRow { by_source, by_device }
+    DeliveryRow { by_source, by_device, by_id }
 }

@@ -1,6 +1,6 @@
 //! How fast deliveries become rows: the record stage, fed from memory, against inserts with the driver alone.
 //!
-//! Both write the same two rows a delivery into the same tables, for tenants of their own, and take turns. The stage
+//! Both write the same rows of each delivery into the same tables, for tenants of their own, and take turns. The stage
 //! also decodes, groups, keeps the totals and the lists of buckets.
 
 mod deliveries;
@@ -20,7 +20,7 @@ use geopush_service::clock::{Clock as _, SystemClock};
 use geopush_service::health::Health;
 use geopush_service::shutdown::Shutdown;
 use geopush_store::baseline::{DeliveryRow, RawDeliveries};
-use geopush_store::tables::{DeliveryByDeviceRow, DeliveryBySourceRow};
+use geopush_store::tables::{DeliveryByDeviceRow, DeliveryBySourceRow, PushRow};
 use geopush_store::{CqlOptions, CqlStore, Direction, Page, Store, Table};
 use indicatif::ProgressBar;
 use uuid::Uuid;
@@ -92,7 +92,9 @@ impl Bench {
         // The first round warms connections, the servers' compiler and their files up, and is not counted.
         let bar = progress::bar("rows", ((rounds + 1) * 2 * deliveries) as u64)?;
         let (mut stage, mut driver) = (Vec::new(), Vec::new());
-        let mut check = Check::new("every delivery is a row by source and a row by device, as it was made");
+        let mut check = Check::new(
+            "every delivery is a row by source, by device and, if it was sent, by id, as it was made",
+        );
         for round in 0..=rounds {
             let written = [self.make()?, self.make()?];
             // Whoever is second finds the servers warmer and fuller: they take turns.
@@ -116,7 +118,8 @@ impl Bench {
     }
 
     fn tell(&self, report: &mut Report, stage: &[Timeline], driver: &[Timeline]) {
-        let rates = |runs: &[Timeline]| runs.iter().map(|run| 2.0 * run.overall()).collect::<Vec<_>>();
+        let rates =
+            |runs: &[Timeline]| runs.iter().map(|run| deliveries::ROWS * run.overall()).collect::<Vec<_>>();
         let (of_stage, of_driver) = (median(rates(stage)), median(rates(driver)));
         let ratios = rates(stage).into_iter().zip(rates(driver)).map(|(stage, driver)| stage / driver);
         let ratios: Vec<f64> = ratios.collect();
@@ -202,6 +205,13 @@ impl Bench {
         }
         for (partition, wanted) in by_device.into_iter().take(LOOKED_AT) {
             self.compare(&partition, &wanted, check).await?;
+        }
+        for row in rows.iter().take(LOOKED_AT) {
+            let found = self.store.get::<PushRow>(&(row.by_source.tenant, row.by_source.push), &()).await?;
+            let differs = found != row.by_id;
+            check.compare(
+                differs.then_some(|| "pushes_by_id: another row, or none, or one too many".to_owned()),
+            );
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use super::connect::{Cluster, CqlOptions};
 use super::consistency::Level;
 use super::errors;
 use super::statements::Operation;
-use crate::tables::{DeliveryByDeviceRow, DeliveryBySourceRow};
+use crate::tables::{DeliveryByDeviceRow, DeliveryBySourceRow, PushRow};
 use crate::{Keyspace, Schema, StoreError, Table};
 
 /// Inserts deliveries into the tables of a store, past it.
@@ -23,16 +23,19 @@ pub struct RawDeliveries {
     cluster: Arc<Cluster>,
     by_source: PreparedStatement,
     by_device: PreparedStatement,
+    by_id: PreparedStatement,
     keyspaces: [String; 2],
 }
 
-/// A row of both tables.
+/// The rows of a delivery.
 #[derive(Clone, Debug)]
 pub struct DeliveryRow {
     /// As a source's reader finds it.
     pub by_source: DeliveryBySourceRow,
     /// As a device's reader finds it.
     pub by_device: DeliveryByDeviceRow,
+    /// As whoever has the push's id finds it; none of one that no phone shows.
+    pub by_id: Option<PushRow>,
 }
 
 impl RawDeliveries {
@@ -45,11 +48,12 @@ impl RawDeliveries {
         let history = options.name_of(Keyspace::History);
         let by_source = prepared(&cluster, &history, &DeliveryBySourceRow::SCHEMA).await?;
         let by_device = prepared(&cluster, &history, &DeliveryByDeviceRow::SCHEMA).await?;
+        let by_id = prepared(&cluster, &history, &PushRow::SCHEMA).await?;
         let keyspaces = [history, options.name_of(Keyspace::Config)];
-        Ok(Self { cluster, by_source, by_device, keyspaces })
+        Ok(Self { cluster, by_source, by_device, by_id, keyspaces })
     }
 
-    /// Inserts all rows into both tables, with `at_once` requests under way; `progress` counts deliveries.
+    /// Inserts all rows into their tables, with `at_once` requests under way; `progress` counts deliveries.
     ///
     /// # Errors
     /// When an insert fails.
@@ -59,13 +63,13 @@ impl RawDeliveries {
         at_once: usize,
         progress: &Arc<AtomicU64>,
     ) -> Result<(), StoreError> {
-        // Each has two requests under way.
-        let workers = at_once.div_ceil(2).max(1);
+        // Each has up to three requests under way.
+        let workers = at_once.div_ceil(3).max(1);
         let tasks = (0..workers).map(|worker| {
             let (raw, rows, progress) = (Arc::clone(self), Arc::clone(rows), Arc::clone(progress));
             tokio::spawn(async move {
                 for row in rows.iter().skip(worker).step_by(workers) {
-                    raw.both(row).await?;
+                    raw.each(row).await?;
                     progress.fetch_add(1, Ordering::Relaxed);
                 }
                 Ok::<_, StoreError>(())
@@ -77,10 +81,17 @@ impl RawDeliveries {
         Ok(())
     }
 
-    async fn both(&self, row: &DeliveryRow) -> Result<(), StoreError> {
+    async fn each(&self, row: &DeliveryRow) -> Result<(), StoreError> {
+        let by_id = async {
+            match &row.by_id {
+                Some(row) => self.one(&self.by_id, ById::of(row)).await,
+                None => Ok(()),
+            }
+        };
         futures::try_join!(
             self.one(&self.by_source, BySource::of(&row.by_source)),
-            self.one(&self.by_device, ByDevice::of(&row.by_device))
+            self.one(&self.by_device, ByDevice::of(&row.by_device)),
+            by_id
         )
         .map(drop)
     }
@@ -135,6 +146,7 @@ struct BySource<'a> {
     finished_at: CqlTimestamp,
     provider_message_id: Option<&'a str>,
     app: Option<&'a str>,
+    variant: Option<&'a str>,
 }
 
 impl<'a> BySource<'a> {
@@ -157,6 +169,7 @@ impl<'a> BySource<'a> {
             finished_at: CqlTimestamp(row.finished_at.0),
             provider_message_id: row.provider_message_id.as_deref(),
             app: row.app.as_deref(),
+            variant: row.variant.as_deref(),
         }
     }
 }
@@ -179,6 +192,7 @@ struct ByDevice<'a> {
     finished_at: CqlTimestamp,
     provider_message_id: Option<&'a str>,
     app: Option<&'a str>,
+    variant: Option<&'a str>,
 }
 
 impl<'a> ByDevice<'a> {
@@ -199,6 +213,29 @@ impl<'a> ByDevice<'a> {
             finished_at: CqlTimestamp(row.finished_at.0),
             provider_message_id: row.provider_message_id.as_deref(),
             app: row.app.as_deref(),
+            variant: row.variant.as_deref(),
+        }
+    }
+}
+
+#[derive(SerializeRow)]
+#[scylla(flavor = "enforce_order")]
+struct ById<'a> {
+    tenant: Uuid,
+    push: Uuid,
+    device: &'a str,
+    source: Uuid,
+    created_at: CqlTimestamp,
+}
+
+impl<'a> ById<'a> {
+    fn of(row: &'a PushRow) -> Self {
+        Self {
+            tenant: row.tenant,
+            push: row.push,
+            device: &row.device,
+            source: row.source,
+            created_at: CqlTimestamp(row.created_at.0),
         }
     }
 }

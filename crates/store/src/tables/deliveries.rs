@@ -111,10 +111,15 @@ table! {
 }
 
 table! {
-    /// Whose push it is, for receipts, which name the push alone.
+    /// A push by its id: whose it is, for receipts, which name the push alone, and where its rows are.
     pub struct PushRow: "pushes_by_id" in History, plain, ascending, ttl_days 90 {
         partition { tenant: Uuid, push: Uuid }
-        values { device: String, source: Uuid, created_at: Timestamp }
+        values {
+            device: String,
+            /// The campaign or send.
+            source: Uuid,
+            created_at: Timestamp,
+        }
     }
 }
 
@@ -123,21 +128,34 @@ table! {
     pub struct DeadLetterRow: "dead_letters" in History, plain, descending, ttl_days 30 {
         partition {
             tenant: Uuid,
-            /// [`day_of`](crate::tables::day_of) `finished_at`.
-            day: i32,
+            /// [`hour_of`](crate::tables::hour_of) `created_at`.
+            hour: i64,
+            /// [`id_shard`](crate::tables::id_shard) of the push.
+            shard: i32,
         }
-        clustering { finished_at: Timestamp, push: Uuid }
+        clustering { created_at: Timestamp, push: Uuid }
         values {
             device: String,
             app: String,
             campaign: Option<Uuid>,
             send: Option<Uuid>,
+            variant: Option<String>,
             provider: Option<String>,
             reason: String,
             attempts: i32,
+            finished_at: Timestamp,
             /// JSON.
             message: String,
         }
+    }
+}
+
+table! {
+    /// An hour in which a tenant has dead letters.
+    pub struct DeadLetterHourRow: "dead_letter_hours" in History, plain, descending, ttl_days 30 {
+        partition { tenant: Uuid }
+        clustering { hour: i64 }
+        values {}
     }
 }
 
@@ -150,5 +168,17 @@ table! {
             event: String,
         }
         values { at: Timestamp, received_at: Timestamp }
+    }
+}
+
+table! {
+    /// A receipt that came before the row of its push: what it says of the device is still to be written.
+    pub struct EarlyReceiptRow: "early_receipts" in History, plain, ascending, ttl_days 1 {
+        partition {
+            /// [`id_shard`](crate::tables::id_shard) of the push.
+            shard: i32,
+        }
+        clustering { received_at: Timestamp, push: Uuid }
+        values { tenant: Uuid, at: Timestamp }
     }
 }

@@ -37,8 +37,10 @@ table! {
 }
 
 table! {
-    /// What a device's owner last did with a push.
-    pub struct DeviceEngagementRow: "device_engagement" in History, plain, ascending, ttl_days 400 {
+    /// The push that a device's owner opened last.
+    pub struct DeviceEngagementRow: "device_engagement" in History, plain, ascending, ttl_days 400,
+        newest_by { opened_at * 1_000 }
+    {
         partition { tenant: Uuid, device: String }
         values { opened_at: Timestamp, push: Uuid }
     }

@@ -1,8 +1,4 @@
-//! Record on a real log: the tables say what happened, once, whatever is killed.
-
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod house;
+//! The rows, the presence and the positions, through kills and outages.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -10,51 +6,21 @@ use std::sync::atomic::Ordering;
 use geopush_geometry::Position;
 use geopush_log::{Record, Topic};
 use geopush_model::{
-    CampaignId, CauseId, Delivery, DeviceEntry, DeviceState, ExitReason, Fix, Origin, Outcome, Provider,
-    PushId, Reason, SendId, Source, Transition, TransitionKind, UnixMillis, Wire as _,
+    CampaignId, Delivery, DeviceEntry, DeviceState, ExitReason, Fix, Outcome, Reason, SendId, Source,
+    Transition, TransitionKind, UnixMillis, Wire as _,
 };
 use geopush_store::tables::{
-    DeliveryByDeviceRow, DeliveryBySourceRow, DeliveryTotalsRow, DeviceMonthRow, DevicePositionRow,
-    PRESENCE_SHARDS, PresenceByDeviceRow, PresenceByZoneRow, SHARDS, SourceHourRow, TransitionByDeviceRow,
-    TransitionByZoneRow, ZoneDayRow, day_of, device_shard, hour_of, id_shard, month_of,
+    DeliveryByDeviceRow, DeviceMonthRow, DevicePositionRow, PRESENCE_SHARDS, PresenceByDeviceRow,
+    PresenceByZoneRow, SHARDS, TransitionByDeviceRow, TransitionByZoneRow, ZoneDayRow, day_of, device_shard,
+    hour_of, id_shard, month_of,
 };
-use geopush_store::{Direction, Page, Table};
-use house::{APP, House, NOW, TENANT, ZONE, id, key, transition, transition_record};
 use uuid::Uuid;
+
+use crate::house::{APP, House, NOW, TENANT, ZONE, id, key, transition, transition_record};
+use crate::scene::{OUTCOMES, all, delivery, delivery_record, rows_of_source, totals};
 
 const ENTER: TransitionKind = TransitionKind::Enter;
 const LEFT: TransitionKind = TransitionKind::Exit(ExitReason::Left);
-const OUTCOMES: [Outcome; 4] = [Outcome::Accepted, Outcome::Failed, Outcome::Suppressed, Outcome::Expired];
-
-fn delivery(device: &str, n: u128, source: Source, outcome: Outcome) -> Delivery {
-    let created_at = UnixMillis(NOW + i64::try_from(n).unwrap() * 60_000);
-    Delivery {
-        push: PushId(Uuid::from_u128(n * 0x0001_0000_0003)),
-        tenant: TENANT,
-        device: id(device),
-        origin: Origin { source, cause: CauseId(Uuid::from_u128(n)) },
-        app: APP.to_owned(),
-        provider: (outcome != Outcome::Suppressed).then_some(Provider::Fcm),
-        outcome,
-        reason: (outcome != Outcome::Accepted).then_some(Reason::NoToken),
-        attempts: 1,
-        created_at,
-        finished_at: created_at.plus_ms(5),
-        provider_message_id: (outcome == Outcome::Accepted).then(|| format!("m{n}")),
-        dead_token: None,
-        variant: None,
-        deferrals: 0,
-        dead_letter: None,
-    }
-}
-
-fn delivery_record(delivery: &Delivery) -> Record {
-    Record::new(Topic::Deliveries, delivery.key().to_bytes(), delivery.encode())
-}
-
-async fn all<T: Table>(house: &House, partition: T::Partition) -> Vec<T> {
-    house.store.page::<T>(&partition, &Page::first(1_000, Direction::Ascending)).await.unwrap()
-}
 
 /// Waits until everything before this marker in its partition has been recorded, and this too.
 async fn recorded_up_to(house: &House, marker: &Transition) {
@@ -67,33 +33,6 @@ async fn recorded_up_to(house: &House, marker: &Transition) {
             house.store.get::<TransitionByDeviceRow>(&partition, &clustering).await.unwrap()
         })
         .await;
-}
-
-async fn totals(house: &House, source: Uuid) -> BTreeMap<&'static str, i64> {
-    let rows = all::<DeliveryTotalsRow>(house, (TENANT.0, source)).await;
-    let mut totals = BTreeMap::new();
-    for row in rows {
-        for (outcome, count) in [
-            ("accepted", row.accepted),
-            ("failed", row.failed),
-            ("suppressed", row.suppressed),
-            ("expired", row.expired),
-        ] {
-            *totals.entry(outcome).or_insert(0) += count;
-        }
-    }
-    totals
-}
-
-/// The rows of a source, found as readers find them: by the list of its hours.
-async fn rows_of_source(house: &House, source: Uuid) -> Vec<DeliveryBySourceRow> {
-    let mut rows = Vec::new();
-    for hour in all::<SourceHourRow>(house, (TENANT.0, source)).await {
-        for shard in 0..SHARDS {
-            rows.extend(all::<DeliveryBySourceRow>(house, (TENANT.0, source, hour.hour, shard)).await);
-        }
-    }
-    rows
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
