@@ -13,4 +13,5 @@ mod receipts;
 mod serve;
 
 pub use config::IngestConfig;
+pub use receipts::engagement::EarlyReceipts;
 pub use serve::{Dependencies, router, serve};

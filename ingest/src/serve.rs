@@ -21,7 +21,7 @@ use geopush_store::{Store, StoreError};
 use governor::{Quota, RateLimiter};
 use tokio::net::TcpListener;
 
-use crate::{IngestConfig, devices, pings, receipts};
+use crate::{EarlyReceipts, IngestConfig, devices, pings, receipts};
 
 /// What ingest works with.
 #[derive(Clone)]
@@ -49,6 +49,8 @@ pub(crate) struct Ingest {
 
 pub(crate) type Shared = State<Arc<Ingest>>;
 
+/// How often receipts are looked at that came before their pushes' rows.
+const JOIN_EVERY: Duration = Duration::from_secs(20);
 /// After a refusal for overload, how long a phone should wait.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -71,7 +73,7 @@ impl Ingest {
         BodyLimits::new(self.config.max_body, self.config.max_decoded)
     }
 
-    /// Counts fixes against the tenant's bound.
+    /// Counts fixes, or receipts, against the tenant's bound.
     pub fn admit(&self, tenant: TenantId, fixes: usize) -> Result<(), Problem> {
         let (Some(limiter), Some(fixes)) =
             (&self.limiter, u32::try_from(fixes).ok().and_then(NonZeroU32::new))
@@ -82,7 +84,8 @@ impl Ingest {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => {
                 metrics::counter!("geopush_ingest_rate_limited_total").increment(1);
-                let detail = "this tenant sends more fixes a second than it may; send them again later";
+                let detail =
+                    "this tenant sends more fixes and receipts a second than it may; send them again later";
                 Err(Problem::too_many_requests(detail, Duration::from_secs(5)))
             }
         }
@@ -132,7 +135,7 @@ async fn other(State(ingest): Shared, request: Request) -> Response {
     }
 }
 
-/// Serves phones until shutdown.
+/// Serves phones until shutdown; meanwhile joins receipts that came before their pushes' rows.
 ///
 /// # Errors
 /// None at present.
@@ -144,7 +147,27 @@ pub async fn serve(
     shutdown: Shutdown,
 ) -> Result<(), BoxError> {
     let ready = health.register("ingest");
+    let (store, clock) = (dependencies.store.clone(), Arc::clone(&dependencies.clock));
+    let joining = tokio::spawn(join_early(store, clock, shutdown.clone()));
     let router = router(config, dependencies);
     ready.ready();
-    serve_http(listener, router, shutdown, ServeLimits::named("ingest")).await
+    let served = serve_http(listener, router, shutdown, ServeLimits::named("ingest")).await;
+    joining.await?;
+    served
+}
+
+/// Joins receipts that came before their pushes' rows, until shutdown.
+async fn join_early(store: Store, clock: Arc<dyn Clock>, shutdown: Shutdown) {
+    let mut early = EarlyReceipts::default();
+    let mut every = tokio::time::interval(JOIN_EVERY);
+    loop {
+        tokio::select! {
+            () = shutdown.requested() => return,
+            _ = every.tick() => match early.join(&store, UnixMillis(clock.now_ms())).await {
+                Ok(0) => {}
+                Ok(joined) => tracing::debug!(joined, "receipts that had come early were joined"),
+                Err(error) => tracing::warn!(%error, "early receipts could not be joined; tried again soon"),
+            },
+        }
+    }
 }

@@ -1,98 +1,14 @@
-//! What phones are answered: through the real router, on the embedded log and store.
-#![allow(clippy::unwrap_used, reason = "a failing helper fails its test")]
+//! Pings, registrations, and who may ask for what.
 
 use std::io::Write as _;
-use std::sync::Arc;
-use std::time::Duration;
 
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{Request, Response, StatusCode};
-use geopush_embedded::Database;
-use geopush_ingest::{Dependencies, IngestConfig, router};
-use geopush_log::{Cursor, EmbeddedLog, SharedLog, Topic, TraceId, Until};
-use geopush_model::{DeviceId, Ping, PingKind, UnixMillis, Wire as _};
-use geopush_registry::{Devices, Directory, KnownDevices, NewTenant, Publisher, Sealer, create_tenant};
-use geopush_service::clock::TestClock;
-use geopush_service::config::{Reader, Sources};
-use geopush_store::{EmbeddedStore, Store};
-use serde_json::{Value, json};
-use tower::ServiceExt as _;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use geopush_log::TraceId;
+use geopush_model::PingKind;
+use serde_json::json;
 
-const NOW: i64 = 1_767_225_600_000; // 2026-01-01T00:00:00Z
-
-struct House {
-    router: Router,
-    log: SharedLog,
-    devices: Devices,
-    tenant: NewTenant,
-    _dir: tempfile::TempDir,
-}
-
-async fn house(flags: &[(&str, &str)]) -> House {
-    let dir = tempfile::tempdir().unwrap();
-    let database = Database::open(dir.path()).unwrap();
-    let log: SharedLog = Arc::new(EmbeddedLog::open(database.clone(), 8).await.unwrap());
-    let store = Store::new(Arc::new(EmbeddedStore::new(database)));
-    store.migrate().await.unwrap();
-    let sealer = Sealer::from_hex(&"07".repeat(32)).unwrap();
-    let directory = Arc::new(Directory::follow(Arc::clone(&log), sealer).await.unwrap());
-    let publisher = Publisher::new(store.clone(), Arc::clone(&log), || UnixMillis(NOW));
-    let tenant = create_tenant(&publisher, "Shop", UnixMillis(NOW)).await.unwrap();
-    directory.barrier().await.unwrap();
-    let devices = Devices::new(store.clone(), Arc::clone(&log), KnownDevices::new(100));
-    let flags = flags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let mut reader = Reader::new(Sources { flags, ..Sources::default() });
-    let config = IngestConfig::read(&mut reader);
-    reader.finish().unwrap();
-    let clock = Arc::new(TestClock::at(NOW));
-    let dependencies =
-        Dependencies { log: Arc::clone(&log), store, directory, devices: devices.clone(), clock };
-    House { router: router(config, dependencies), log, devices, tenant, _dir: dir }
-}
-
-impl House {
-    async fn ask(&self, request: Request<Body>) -> Response<Body> {
-        self.router.clone().oneshot(request).await.unwrap()
-    }
-
-    fn post(&self) -> axum::http::request::Builder {
-        self.request("POST", "/v1/pings", &self.tenant.publishable_key)
-    }
-
-    fn request(&self, method: &str, path: &str, key: &str) -> axum::http::request::Builder {
-        Request::builder()
-            .method(method)
-            .uri(path)
-            .header("authorization", format!("Bearer {key}"))
-            .header("content-type", "application/json")
-    }
-
-    async fn pings(&self) -> Vec<(Ping, Option<TraceId>)> {
-        let mut all = Vec::new();
-        for partition in 0..8 {
-            let from = vec![Cursor { topic: Topic::Pings, partition, offset: 0 }];
-            let mut reader = self.log.read(from, Until::Now).await.unwrap();
-            while !reader.done() {
-                if let Some((_, records)) = reader.next(Duration::from_secs(5)).await.unwrap() {
-                    let ping = |r: geopush_log::Received| {
-                        (Ping::decode(r.value.as_ref().unwrap()).unwrap(), r.trace)
-                    };
-                    all.extend(records.into_iter().map(ping));
-                }
-            }
-        }
-        all
-    }
-}
-
-async fn json_of(response: Response<Body>) -> Value {
-    serde_json::from_slice(&to_bytes(response.into_body(), 1 << 20).await.unwrap()).unwrap()
-}
-
-fn device(id: &str) -> DeviceId {
-    DeviceId::new(id).unwrap()
-}
+use crate::house::{NOW, device, house, json_of};
 
 #[tokio::test]
 async fn accepted_pings_are_in_the_log_with_their_trace_and_make_their_devices() {
