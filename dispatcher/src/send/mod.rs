@@ -8,6 +8,7 @@
 //! Nothing here decides whether a push should exist, and nothing retries what was accepted.
 
 mod apns;
+mod aps;
 mod config;
 mod decision;
 mod deliver;
@@ -44,6 +45,8 @@ use self::transport::Connector;
 
 /// The data member by which the app on the phone knows a push.
 const PUSH_ID: &str = "geopush_push_id";
+/// The data member by which the app on the phone knows what a tap opens.
+const LINK: &str = "geopush_link";
 
 /// How often idle lanes are looked for.
 const IDLE_CHECK: Duration = Duration::from_secs(30);

@@ -7,8 +7,12 @@ use geopush_model::Push;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 
-use crate::send::PUSH_ID;
+use crate::send::aps::{self, Aps};
 use crate::send::provider::{MAX_PAYLOAD, Message, Unsendable};
+use crate::send::{LINK, PUSH_ID};
+
+/// The data member by which the app's extension knows the picture to load.
+const IMAGE: &str = "geopush_image";
 
 #[derive(Serialize)]
 struct Payload<'a> {
@@ -17,19 +21,7 @@ struct Payload<'a> {
     data: BTreeMap<&'a str, &'a str>,
 }
 
-#[derive(Serialize)]
-struct Aps<'a> {
-    alert: Alert<'a>,
-}
-
-#[derive(Serialize)]
-struct Alert<'a> {
-    title: &'a str,
-    body: &'a str,
-}
-
-/// The request that sends `push` to an app's `topic`. The push's id is also the collapse id (36 of 64 bytes), so a
-/// push that was sent twice is shown once.
+/// The request that sends `push` to an app's `topic`.
 ///
 /// # Errors
 /// [`Unsendable`]
@@ -45,13 +37,14 @@ pub fn message(push: &Push, topic: &HeaderValue) -> Result<Message, Unsendable> 
     }
     // 0 would mean: try once, store nothing.
     let expiration_s = push.expires_at.0.div_euclid(1000).max(1);
-    let id = HeaderValue::try_from(id).expect("a UUID's text is visible ASCII");
+    let ascii =
+        |text: &str| HeaderValue::from_str(text).expect("a UUID's text and a collapse id are visible ASCII");
     let headers = HeaderMap::from_iter([
-        (HeaderName::from_static("apns-id"), id.clone()),
-        (HeaderName::from_static("apns-collapse-id"), id),
+        (HeaderName::from_static("apns-id"), ascii(&id)),
+        (HeaderName::from_static("apns-collapse-id"), ascii(aps::collapse_id(&push.message, &id))),
         (HeaderName::from_static("apns-topic"), topic.clone()),
-        (HeaderName::from_static("apns-push-type"), HeaderValue::from_static("alert")),
-        (HeaderName::from_static("apns-priority"), HeaderValue::from_static("10")),
+        (HeaderName::from_static("apns-push-type"), HeaderValue::from_static(aps::push_type(&push.message))),
+        (HeaderName::from_static("apns-priority"), HeaderValue::from_static(aps::priority(&push.message))),
         (HeaderName::from_static("apns-expiration"), HeaderValue::from(expiration_s)),
     ]);
     Ok(Message { path: format!("/3/device/{}", push.token), headers, body })
@@ -59,12 +52,14 @@ pub fn message(push: &Push, topic: &HeaderValue) -> Result<Message, Unsendable> 
 
 /// `data` stands beside `aps`, which is Apple's own.
 fn payload(push: &Push, id: &str) -> Bytes {
+    let message = &push.message;
     let ours = |key: &&str| *key != "aps";
-    let texts = push.message.data.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let texts = message.data.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     let mut data: BTreeMap<&str, &str> = texts.filter(|(key, _)| ours(key)).collect();
+    data.extend(message.image.as_deref().map(|image| (IMAGE, image)));
+    data.extend(message.link.as_deref().map(|link| (LINK, link)));
     data.insert(PUSH_ID, id);
-    let alert = Alert { title: &push.message.title, body: &push.message.body };
-    let payload = Payload { aps: Aps { alert }, data };
+    let payload = Payload { aps: Aps::of(message), data };
     serde_json::to_vec(&payload).expect("text and maps of text always serialise").into()
 }
 
@@ -104,11 +99,70 @@ mod tests {
         assert_eq!(payload, json!({ "aps": { "alert": alert }, "shop": "7", "geopush_push_id": id }));
     }
 
+    fn sent(push: &Push) -> (HeaderMap, Value) {
+        let message = message(push, &TOPIC).unwrap();
+        (message.headers, serde_json::from_slice(&message.body).unwrap())
+    }
+
+    #[test]
+    fn every_option_has_its_place() {
+        let mut push = push("ab12");
+        push.message = serde_json::from_value(json!({
+            "title": "Hello", "body": "World", "image": "https://cdn.example/a.png", "link": "shop://7",
+            "data": { "shop": "7" },
+            "apns": { "badge": 3, "sound": "coin.caf", "thread_id": "offers", "category": "OFFER", "subtitle": "Today",
+                "interruption_level": "time-sensitive", "priority": 5, "collapse_id": "offers" },
+        }))
+        .unwrap();
+        let (headers, payload) = sent(&push);
+        let expected = json!({
+            "aps": {
+                "alert": { "title": "Hello", "subtitle": "Today", "body": "World" },
+                "badge": 3, "sound": "coin.caf", "thread-id": "offers", "category": "OFFER",
+                "interruption-level": "time-sensitive", "mutable-content": 1,
+            },
+            "shop": "7", "geopush_image": "https://cdn.example/a.png", "geopush_link": "shop://7",
+            "geopush_push_id": push.id.to_string(),
+        });
+        assert_eq!(payload, expected);
+        assert_eq!(
+            (&headers["apns-priority"], &headers["apns-collapse-id"]),
+            (&"5".parse().unwrap(), &"offers".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn a_background_push_shows_nothing_at_priority_5() {
+        let mut push = push("ab12");
+        push.message.apns = serde_json::from_value(json!({
+            "push_type": "background", "priority": 10, "badge": 3, "sound": "default", "mutable_content": true,
+        }))
+        .unwrap();
+        let (headers, payload) = sent(&push);
+        assert_eq!(payload["aps"], json!({ "content-available": 1 }));
+        assert_eq!(
+            (&headers["apns-push-type"], &headers["apns-priority"]),
+            (&"background".parse().unwrap(), &"5".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn a_collapse_id_that_apple_refuses_gives_way_to_the_pushs_own() {
+        let mut push = push("ab12");
+        for (given, taken) in
+            [("x".repeat(64), true), ("x".repeat(65), false), ("a\nb".into(), false), (String::new(), false)]
+        {
+            push.message.apns.collapse_id = Some(given.clone());
+            let expected = if taken { given } else { push.id.to_string() };
+            assert_eq!(sent(&push).0["apns-collapse-id"], expected);
+        }
+    }
+
     #[test]
     fn a_payload_of_4096_bytes_is_sent_and_one_more_is_not() {
         let mut push = push("ab");
-        push.message.body = String::new();
-        let fixed = payload(&push, &push.id.to_string()).len();
+        push.message.body = "x".into();
+        let fixed = payload(&push, &push.id.to_string()).len() - 1;
         push.message.body = "x".repeat(MAX_PAYLOAD - fixed);
         assert_eq!(message(&push, &TOPIC).unwrap().body.len(), MAX_PAYLOAD);
         push.message.body.push('x');
