@@ -10,3 +10,4 @@ mod outage;
 pub mod plan;
 pub mod record;
 pub mod send;
+mod visits;

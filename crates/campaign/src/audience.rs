@@ -6,6 +6,7 @@ use std::fmt;
 use geopush_model::ZoneId;
 use serde_json::{Number, Value};
 
+use crate::Version;
 use crate::node::Parser;
 
 /// Who a campaign is for. What each condition means is said at [`Audience::matches`].
@@ -28,14 +29,70 @@ pub enum Audience {
     Tag(String),
     /// `{"platform":"ios"}`: the device runs this; `android`, `ios` or `web`.
     Platform(&'static str),
-    /// `{"visited":{"zone_id":"…","within_s":86400}}`: the device was in the zone at some time of the last `within_s`
-    /// seconds.
+    /// `{"locale":"es"}`: the device speaks this language, whatever its region; `es-MX` is asked for so.
+    Locale(String),
+    /// `{"app":"shop"}`: this app is on the device.
+    App(String),
+    /// `{"app_version":{"op":"gt","value":"2.1.0"}}`: the attribute `app_version` passes a test.
+    AppVersion(VersionTest),
+    /// `{"visited":{"zone_id":"…","within_s":86400}}`, or `zone_tag` for any zone with that tag: the device was there at
+    /// some time of the last `within_s` seconds.
     Visited {
         /// Where.
-        zone: ZoneId,
+        place: Place,
         /// How long ago at most, in seconds.
         within_s: i64,
     },
+    /// `{"opened":{"within_s":86400}}`: the device's owner opened a push in the last `within_s` seconds.
+    Opened {
+        /// How long ago at most, in seconds.
+        within_s: i64,
+    },
+}
+
+/// Where a device was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In this zone.
+    Zone(ZoneId),
+    /// In any zone with this tag.
+    Tag(String),
+}
+
+/// What is asked of an app's version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VersionTest {
+    /// `eq`
+    Equal(Version),
+    /// `ne`
+    NotEqual(Version),
+    /// `gt`
+    Greater(Version),
+    /// `lt`
+    Less(Version),
+}
+
+/// What an audience has to be told of a device's past: see [`crate::Visits`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asks {
+    /// The zones whose visits it asks for,
+    pub zones: BTreeSet<ZoneId>,
+    /// and the tags of zones.
+    pub tags: BTreeSet<String>,
+    /// The longest time that it looks back for visits, in seconds; none if it does not.
+    pub looks_back_s: Option<i64>,
+    /// Whether it asks when a push was opened.
+    pub opened: bool,
+}
+
+impl Asks {
+    /// Takes in what another one asks.
+    pub fn merge(&mut self, other: Self) {
+        self.zones.extend(other.zones);
+        self.tags.extend(other.tags);
+        self.looks_back_s = self.looks_back_s.max(other.looks_back_s);
+        self.opened |= other.opened;
+    }
 }
 
 /// What is asked of an attribute.
@@ -119,6 +176,8 @@ impl Audience {
     pub const MAX_TEXT: usize = 256;
     /// The longest `within_s`: visits are kept for 90 days.
     pub const MAX_WITHIN_S: i64 = 90 * 24 * 60 * 60;
+    /// The longest `within_s` of `opened`: what a device's owner did last is kept for 400 days.
+    pub const MAX_OPENED_S: i64 = 400 * 24 * 60 * 60;
     /// What `platform` may say.
     pub const PLATFORMS: [&'static str; 3] = ["android", "ios", "web"];
 
@@ -134,28 +193,31 @@ impl Audience {
         }
     }
 
-    /// The zones whose visits it asks for: what [`Audience::matches`] needs to know.
-    pub fn zones_asked(&self) -> BTreeSet<ZoneId> {
-        let mut zones = BTreeSet::new();
-        self.each_visited(&mut |zone, _| {
-            zones.insert(zone);
-        });
-        zones
+    /// What [`Audience::matches`] needs to know of a device's past.
+    pub fn asks(&self) -> Asks {
+        let mut asks = Asks::default();
+        self.collect(&mut asks);
+        asks
     }
 
-    /// The longest time that it looks back for visits, in seconds; none if it does not.
-    pub fn looks_back_s(&self) -> Option<i64> {
-        let mut longest = None;
-        self.each_visited(&mut |_, within_s| longest = longest.max(Some(within_s)));
-        longest
-    }
-
-    fn each_visited(&self, see: &mut impl FnMut(ZoneId, i64)) {
+    fn collect(&self, asks: &mut Asks) {
         match self {
-            Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|part| part.each_visited(see)),
-            Self::Not(part) => part.each_visited(see),
-            Self::Visited { zone, within_s } => see(*zone, *within_s),
-            Self::Attr { .. } | Self::Tag(_) | Self::Platform(_) => {}
+            Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|part| part.collect(asks)),
+            Self::Not(part) => part.collect(asks),
+            Self::Visited { place, within_s } => {
+                match place {
+                    Place::Zone(zone) => drop(asks.zones.insert(*zone)),
+                    Place::Tag(tag) => drop(asks.tags.insert(tag.clone())),
+                }
+                asks.looks_back_s = asks.looks_back_s.max(Some(*within_s));
+            }
+            Self::Opened { .. } => asks.opened = true,
+            Self::Attr { .. }
+            | Self::Tag(_)
+            | Self::Platform(_)
+            | Self::Locale(_)
+            | Self::App(_)
+            | Self::AppVersion(_) => {}
         }
     }
 }

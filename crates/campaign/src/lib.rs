@@ -16,8 +16,9 @@ mod node;
 mod schedule;
 mod share;
 mod template;
+mod version;
 
-pub use audience::{Audience, AudienceError, AudienceErrorCode, Test};
+pub use audience::{Asks, Audience, AudienceError, AudienceErrorCode, Place, Test, VersionTest};
 pub use clock::{end_of, is_within, is_within_hours, time_zone};
 pub use matching::{AudienceDevice, NoVisits, Visits};
 pub use message::{
@@ -27,3 +28,4 @@ pub use message::{
 pub use schedule::{Schedule, ScheduleError};
 pub use share::{is_held_out, variant_of};
 pub use template::{MessageTemplate, TemplateError, check_templates, verbatim};
+pub use version::{InvalidVersion, Version};

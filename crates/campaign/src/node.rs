@@ -4,17 +4,29 @@ use geopush_model::ZoneId;
 use serde_json::{Map, Value};
 
 use crate::audience::AudienceErrorCode as Code;
-use crate::{Audience, AudienceError, Test};
+use crate::{Audience, AudienceError, Place, Test, Version, VersionTest};
 
 /// A form: the member that names it, and the members that it has.
-const FORMS: [(&str, &[&str]); 7] = [
+const FORMS: [(&str, &[&str]); 11] = [
     ("all", &["all"]),
     ("any", &["any"]),
     ("not", &["not"]),
     ("attr", &["attr", "op", "value"]),
     ("tag", &["tag"]),
     ("platform", &["platform"]),
+    ("locale", &["locale"]),
+    ("app", &["app"]),
+    ("app_version", &["app_version"]),
     ("visited", &["visited"]),
+    ("opened", &["opened"]),
+];
+
+/// What `app_version` may ask.
+const VERSION_TESTS: [(&str, fn(Version) -> VersionTest); 4] = [
+    ("eq", VersionTest::Equal),
+    ("ne", VersionTest::NotEqual),
+    ("gt", VersionTest::Greater),
+    ("lt", VersionTest::Less),
 ];
 
 #[derive(Default)]
@@ -50,7 +62,7 @@ impl Parser {
         let Some((form, members)) = forms.next() else {
             return self.wrong(
                 Code::UnknownForm,
-                "a condition has one of the members all, any, not, attr, tag, platform, visited",
+                format!("a condition has one of the members {}", FORMS.map(|(form, _)| form).join(", ")),
             );
         };
         if let Some((other, _)) = forms.next() {
@@ -74,6 +86,10 @@ impl Parser {
             }
             "tag" => self.within(form, |p| p.text(value)).map(Audience::Tag),
             "platform" => self.within(form, |p| p.platform(value)).map(Audience::Platform),
+            "locale" => self.within(form, |p| p.locale(value)).map(Audience::Locale),
+            "app" => self.within(form, |p| p.text(value)).map(Audience::App),
+            "app_version" => self.within(form, |p| p.app_version(value)).map(Audience::AppVersion),
+            "opened" => self.within(form, |p| p.opened(value)),
             _ => self.within(form, |p| p.visited(value)),
         }
     }
@@ -172,28 +188,79 @@ impl Parser {
         }
     }
 
+    fn locale(&mut self, value: &Value) -> Option<String> {
+        let is_tag = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        match self.text(value)? {
+            text if is_tag(&text) => Some(text),
+            _ => self.wrong(Code::InvalidValue, "a language tag (BCP 47) such as es or es-MX"),
+        }
+    }
+
+    fn app_version(&mut self, value: &Value) -> Option<VersionTest> {
+        let Some(object) = value.as_object() else {
+            return self.wrong(Code::WrongType, "an object with op and value");
+        };
+        self.refuse_others(object, &["op", "value"]);
+        let test = self.within("op", |p| match object.get("op").map(Value::as_str) {
+            None => p.wrong(Code::Required, "eq, ne, gt or lt"),
+            Some(None) => p.wrong(Code::WrongType, "a text: eq, ne, gt or lt"),
+            Some(Some(op)) => match VERSION_TESTS.iter().find(|row| row.0 == op) {
+                Some((_, test)) => Some(*test),
+                None => p.wrong(Code::InvalidValue, "eq, ne, gt or lt"),
+            },
+        });
+        let version = self.within("value", |p| match object.get("value").map(Value::as_str) {
+            None => p.wrong(Code::Required, "the version to compare with"),
+            Some(None) => p.wrong(Code::WrongType, "a text such as 2.1.0"),
+            Some(Some(text)) => match text.parse::<Version>() {
+                Ok(version) => Some(version),
+                Err(error) => p.wrong(Code::InvalidValue, error.to_string()),
+            },
+        });
+        Some(test?(version?))
+    }
+
     fn visited(&mut self, value: &Value) -> Option<Audience> {
         let Some(object) = value.as_object() else {
-            return self.wrong(Code::WrongType, "an object with zone_id and within_s");
+            return self.wrong(Code::WrongType, "an object with zone_id or zone_tag, and within_s");
         };
-        self.refuse_others(object, &["zone_id", "within_s"]);
-        let zone = self.within("zone_id", |p| match object.get("zone_id") {
-            None => p.wrong(Code::Required, "the zone's id"),
-            Some(id) => match id.as_str().map(str::parse::<ZoneId>) {
-                None => p.wrong(Code::WrongType, "a text: the zone's id"),
-                Some(Err(_)) => p.wrong(Code::InvalidValue, "a zone's id is a UUID"),
-                Some(Ok(zone)) => Some(zone),
-            },
-        });
-        let within_s = self.within("within_s", |p| match object.get("within_s") {
+        self.refuse_others(object, &["zone_id", "zone_tag", "within_s"]);
+        let place = match (object.get("zone_id"), object.get("zone_tag")) {
+            (Some(_), Some(_)) => self.wrong(Code::UnknownForm, "give zone_id or zone_tag, not both"),
+            (None, Some(tag)) => self.within("zone_tag", |p| p.text(tag)).map(Place::Tag),
+            (id, None) => self
+                .within("zone_id", |p| match id {
+                    None => p.wrong(Code::Required, "the zone's id"),
+                    Some(id) => match id.as_str().map(str::parse::<ZoneId>) {
+                        None => p.wrong(Code::WrongType, "a text: the zone's id"),
+                        Some(Err(_)) => p.wrong(Code::InvalidValue, "a zone's id is a UUID"),
+                        Some(Ok(zone)) => Some(zone),
+                    },
+                })
+                .map(Place::Zone),
+        };
+        let within_s = self.within_s(object, Audience::MAX_WITHIN_S);
+        Some(Audience::Visited { place: place?, within_s: within_s? })
+    }
+
+    fn opened(&mut self, value: &Value) -> Option<Audience> {
+        let Some(object) = value.as_object() else {
+            return self.wrong(Code::WrongType, "an object with within_s");
+        };
+        self.refuse_others(object, &["within_s"]);
+        let within_s = self.within_s(object, Audience::MAX_OPENED_S)?;
+        Some(Audience::Opened { within_s })
+    }
+
+    fn within_s(&mut self, object: &Map<String, Value>, most: i64) -> Option<i64> {
+        self.within("within_s", |p| match object.get("within_s") {
             None => p.wrong(Code::Required, "how many seconds ago at most"),
             Some(Value::Number(n)) => match n.as_i64() {
-                Some(s @ 1..=Audience::MAX_WITHIN_S) => Some(s),
-                _ => p.wrong(Code::InvalidValue, format!("1 to {} whole seconds", Audience::MAX_WITHIN_S)),
+                Some(s) if (1..=most).contains(&s) => Some(s),
+                _ => p.wrong(Code::InvalidValue, format!("1 to {most} whole seconds")),
             },
             Some(_) => p.wrong(Code::WrongType, "a number of seconds"),
-        });
-        Some(Audience::Visited { zone: zone?, within_s: within_s? })
+        })
     }
 
     fn refuse_others(&mut self, object: &Map<String, Value>, members: &[&str]) {

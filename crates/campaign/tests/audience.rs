@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use geopush_campaign::{Audience, AudienceDevice, NoVisits};
+use geopush_campaign::{Asks, Audience, AudienceDevice, NoVisits, Visits};
 use geopush_model::{UnixMillis, ZoneId};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -17,6 +17,7 @@ fn attributes() -> Map<String, Value> {
     let Value::Object(map) = json!({
         "n": 5, "big": 9_007_199_254_740_993_i64, "f": 5.5, "s": "gold", "t": true, "list": [1, "a"],
         "object": {"a": 1}, "when": "2026-01-02T00:00:00.000Z", "none": null, "empty": "",
+        "app_version": "2.10.0",
     }) else {
         unreachable!()
     };
@@ -26,7 +27,13 @@ fn attributes() -> Map<String, Value> {
 fn matches(json: &Value) -> bool {
     let attributes = attributes();
     let tags = ["vip".to_owned()];
-    let device = AudienceDevice { attributes: &attributes, tags: &tags, platform: Some("ios") };
+    let device = AudienceDevice {
+        attributes: &attributes,
+        tags: &tags,
+        platform: Some("ios"),
+        locale: Some("es_MX"),
+        app: Some("shop"),
+    };
     audience(json).matches(&device, UnixMillis(0), &NoVisits)
 }
 
@@ -103,6 +110,18 @@ fn conditions_are_joined_as_logic_has_it() {
         (json!({"platform": "ios"}), true),
         (json!({"tag": "VIP"}), false),
         (json!({"not": no}), true),
+        (json!({"locale": "es"}), true),
+        (json!({"locale": "ES-mx"}), true),
+        (json!({"locale": "e"}), false),
+        (json!({"locale": "es-ES"}), false),
+        (json!({"locale": "es-MX-x"}), false),
+        (json!({"app": "shop"}), true),
+        (json!({"app": "Shop"}), false),
+        (json!({"app_version": {"op": "gt", "value": "2.9"}}), true),
+        (json!({"app_version": {"op": "gt", "value": "2.10"}}), false),
+        (json!({"app_version": {"op": "eq", "value": "2.10"}}), true),
+        (json!({"app_version": {"op": "ne", "value": "2.10.0"}}), false),
+        (json!({"app_version": {"op": "lt", "value": "2.10.1"}}), true),
         (json!({"all": []}), true),
         (json!({"any": []}), false),
         (json!({"all": [yes, no]}), false),
@@ -113,14 +132,60 @@ fn conditions_are_joined_as_logic_has_it() {
     }
 }
 
+/// A device that was in a zone tagged `food` at 0 and whose owner opened a push at 0.
+struct Past;
+
+impl Visits for Past {
+    fn last_visit(&self, _: ZoneId) -> Option<UnixMillis> {
+        None
+    }
+
+    fn last_visit_tagged(&self, tag: &str) -> Option<UnixMillis> {
+        (tag == "food").then_some(UnixMillis(0))
+    }
+
+    fn last_opened(&self) -> Option<UnixMillis> {
+        Some(UnixMillis(0))
+    }
+}
+
+#[test]
+fn tags_of_zones_and_opened_pushes_count_as_visits_do() {
+    let attributes = attributes();
+    let device =
+        AudienceDevice { attributes: &attributes, tags: &[], platform: None, locale: None, app: None };
+    let food = json!({"visited": {"zone_tag": "food", "within_s": 60}});
+    let fuel = json!({"visited": {"zone_tag": "fuel", "within_s": 60}});
+    let opened = json!({"opened": {"within_s": 60}});
+    let all = audience(&json!({"all": [food, fuel, opened]}));
+    let tags = ["food".to_owned(), "fuel".to_owned()].into();
+    assert_eq!(all.asks(), Asks { tags, looks_back_s: Some(60), opened: true, ..Asks::default() });
+    for (json, ms, expected) in [
+        (&food, 60_000, true),
+        (&food, 60_001, false),
+        (&fuel, 0, false),
+        (&opened, 60_000, true),
+        (&opened, 60_001, false),
+    ] {
+        assert_eq!(audience(json).matches(&device, UnixMillis(ms), &Past), expected, "{json} {ms}");
+    }
+    for unknown in
+        [json!({"locale": "es"}), json!({"app": "shop"}), json!({"app_version": {"op": "gt", "value": "0"}})]
+    {
+        let nobody = Map::new();
+        let device = AudienceDevice { attributes: &nobody, ..device };
+        assert!(!audience(&unknown).matches(&device, UnixMillis(0), &NoVisits), "{unknown}");
+    }
+    assert!(!audience(&opened).matches(&device, UnixMillis(0), &NoVisits));
+}
+
 #[test]
 fn a_visit_counts_for_as_long_as_the_audience_says() {
     let zone: ZoneId = ZONE.parse().unwrap();
     let asked = audience(&json!({"any": [{"visited": {"zone_id": ZONE, "within_s": 60}}, {"tag": "never"}]}));
-    assert_eq!(asked.zones_asked().into_iter().collect::<Vec<_>>(), [zone]);
-    assert_eq!(asked.looks_back_s(), Some(60));
+    assert_eq!(asked.asks(), Asks { zones: [zone].into(), looks_back_s: Some(60), ..Asks::default() });
     let empty = Map::new();
-    let device = AudienceDevice { attributes: &empty, tags: &[], platform: None };
+    let device = AudienceDevice { attributes: &empty, tags: &[], platform: None, locale: None, app: None };
     for (visit, expected) in
         [(Some(40_000), true), (Some(39_999), false), (Some(200_000), true), (None, false)]
     {
@@ -157,6 +222,19 @@ fn what_is_no_audience_is_refused_where_it_is_wrong() {
         (json!({"attr": "a", "op": "in", "value": vec![1; 1_001]}), &[("/value", "too_large")]),
         (json!({"attr": "a", "op": "exists", "value": 1}), &[("/value", "wrong_type")]),
         (json!({"attr": 1, "op": "no"}), &[("/attr", "wrong_type"), ("/op", "invalid_value")]),
+        (json!({"locale": "e s"}), &[("/locale", "invalid_value")]),
+        (json!({"app": 1}), &[("/app", "wrong_type")]),
+        (json!({"app_version": "2"}), &[("/app_version", "wrong_type")]),
+        (
+            json!({"app_version": {"op": "in", "value": "new"}}),
+            &[("/app_version/op", "invalid_value"), ("/app_version/value", "invalid_value")],
+        ),
+        (json!({"opened": {}}), &[("/opened/within_s", "required")]),
+        (
+            json!({"visited": {"zone_id": ZONE, "zone_tag": "food", "within_s": 1}}),
+            &[("/visited", "unknown_form")],
+        ),
+        (json!({"visited": {"zone_tag": "", "within_s": 1}}), &[("/visited/zone_tag", "invalid_value")]),
         (json!({"visited": {}}), &[("/visited/zone_id", "required"), ("/visited/within_s", "required")]),
         (
             json!({"visited": {"zone_id": "z", "within_s": 0}}),
@@ -188,7 +266,8 @@ fn any_json() -> impl Strategy<Value = Value> {
         "(eq|in|gt|ios|vip|[a-z]{0,3})".prop_map(Value::from),
     ];
     leaf.prop_recursive(5, 40, 6, |inner| {
-        let name = "(all|any|not|attr|op|value|tag|platform|visited|zone_id|within_s)";
+        let name =
+            "(all|any|not|attr|op|value|tag|platform|locale|app_version|opened|visited|zone_id|within_s)";
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
             prop::collection::btree_map(name, inner, 0..4)
@@ -203,7 +282,7 @@ proptest! {
         match Audience::from_json(&json) {
             Ok(audience) => {
                 let attributes = attributes();
-                let device = AudienceDevice { attributes: &attributes, tags: &[], platform: None };
+                let device = AudienceDevice { attributes: &attributes, tags: &[], platform: None, locale: None, app: None };
                 let inside = audience.matches(&device, UnixMillis(0), &NoVisits);
                 let outside = Audience::Not(Box::new(audience)).matches(&device, UnixMillis(0), &NoVisits);
                 prop_assert_ne!(inside, outside);

@@ -145,6 +145,8 @@ fn is_in_audience(planned: &Planned, device: &Device, at: UnixMillis, visits: &i
                 attributes: &device.attributes,
                 tags: &device.tags,
                 platform: device.platform.map(Platform::as_str),
+                locale: device.locale.as_deref(),
+                app: device.app.as_deref(),
             };
             audience.matches(&device, at, visits)
         }

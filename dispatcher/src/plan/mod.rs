@@ -7,7 +7,7 @@
 pub mod decide;
 pub mod index;
 mod stage;
-mod visits;
+
 pub mod zone_tags;
 
 use std::sync::{Arc, PoisonError, RwLock};

@@ -5,11 +5,10 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use geopush_campaign::Audience;
 use geopush_log::{Cursor, Received, Record, Slice, Stage, StageError, Topic, TraceId, Until, rejected};
 use geopush_model::{
     DeviceKey, ExitReason, PlanState, PushRequest, Transition, TransitionKind, UnixMillis, Wire as _,
-    WireError, ZoneId,
+    WireError,
 };
 use geopush_registry::{Device, Devices, Directory};
 use geopush_service::clock::Clock;
@@ -18,8 +17,8 @@ use geopush_store::{Store, StoreError};
 use super::Followed;
 use super::decide::{Decision, Facts, Verdict, decide_request, decide_transition};
 use super::index::Planned;
-use super::visits::visits_before;
 use crate::outage::Patience;
+use crate::visits::{Asked, Moment, Past, past_of};
 
 const INPUTS: [Topic; 2] = [Topic::Transitions, Topic::PushRequests];
 /// Devices' rows asked for at once.
@@ -48,7 +47,7 @@ enum Cause {
         transition: Transition,
         /// As they were after the read barrier: what is read for them is what they are decided by.
         triggered: Vec<Arc<Planned>>,
-        visits: HashMap<ZoneId, UnixMillis>,
+        visits: Past,
     },
     Request(PushRequest),
 }
@@ -150,15 +149,22 @@ impl PlanStage {
         }
         for (_, cause) in &mut causes {
             let Cause::Transition { transition, triggered, visits } = cause else { continue };
-            let audiences = || triggered.iter().filter_map(|planned| planned.audience());
-            let Some(looks_back_s) = audiences().filter_map(Audience::looks_back_s).max() else { continue };
-            let asked: BTreeSet<ZoneId> = audiences().flat_map(Audience::zones_asked).collect();
-            let transition = &*transition;
+            let mut asked = Asked::default();
+            triggered
+                .iter()
+                .filter_map(|p| p.audience())
+                .for_each(|audience| asked.asks.merge(audience.asks()));
+            if asked.is_nothing() {
+                continue;
+            }
+            let (key, moment) = (transition.key(), Moment::of(transition));
+            let has_tag = |zone, tag: &str| {
+                let zone_tags = self.followed.zone_tags.read().unwrap_or_else(PoisonError::into_inner);
+                zone_tags.of(zone).iter().any(|other| other == tag)
+            };
             *visits = self
                 .patience
-                .with("read a device's visits", || {
-                    visits_before(&self.store, transition, &asked, looks_back_s)
-                })
+                .with("read a device's visits", || past_of(&self.store, &key, &asked, moment, has_tag))
                 .await?;
         }
         Ok(causes)
@@ -173,7 +179,7 @@ impl PlanStage {
         let campaigns = self.followed.campaigns.read().unwrap_or_else(PoisonError::into_inner);
         let zone_tags = self.followed.zone_tags.read().unwrap_or_else(PoisonError::into_inner);
         let triggered = campaigns.triggered_by(&transition, zone_tags.of(transition.zone));
-        Ok(Cause::Transition { transition, triggered, visits: HashMap::new() })
+        Ok(Cause::Transition { transition, triggered, visits: Past::default() })
     }
 
     /// The devices that are decided on, as they are now.
@@ -205,7 +211,7 @@ impl PlanStage {
         let mut changed = BTreeSet::new();
         for (trace, cause) in causes {
             let key = cause.key();
-            let no_visits = HashMap::new();
+            let no_visits = Past::default();
             let facts = Facts {
                 now,
                 ttl_ms: self.ttl_ms,
