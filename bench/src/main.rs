@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use geopush_bench::compare::compare;
 use geopush_bench::report::Report;
 use geopush_bench::table::table;
-use geopush_bench::{e2e, geofence, pipeline};
+use geopush_bench::{dispatch, e2e, geofence, pipeline};
 use geopush_service::BoxError;
 
 /// Load, measured and checked.
@@ -32,6 +32,11 @@ enum Bench {
     Geofence(geofence::Options),
     /// Pings, rows and latencies against the best that this machine could do: ratios of runs that take turns.
     Pipeline(pipeline::Options),
+    /// How fast the dispatcher decides and sends, against what could be.
+    Dispatch(dispatch::Options),
+    /// The provider that `dispatch` sends to, in a process of its own.
+    #[command(hide = true)]
+    Provider(dispatch::server::ServerOptions),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +56,9 @@ fn main() -> ExitCode {
 /// Whether all checks passed.
 fn run(cli: &Cli) -> Result<bool, BoxError> {
     let earlier = cli.compare.as_deref().map(Report::read).transpose()?;
+    if let Bench::Provider(options) = &cli.bench {
+        return dispatch::server::serve(options).map(|()| true);
+    }
     // Named, so that the load's processor time can be told from the system's.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("bench-load").build()?;
@@ -59,6 +67,8 @@ fn run(cli: &Cli) -> Result<bool, BoxError> {
             Bench::E2e(options) => e2e::run(options).await,
             Bench::Geofence(options) => geofence::run(options),
             Bench::Pipeline(options) => pipeline::run(options).await,
+            Bench::Dispatch(options) => dispatch::run(options).await,
+            Bench::Provider(_) => unreachable!("it was served before"),
         }
     })?;
     println!("{}", table(&report));

@@ -31,7 +31,12 @@ pub fn cpu_seconds(
 
 /// Seconds of processor time that this process has used, its ended threads' included.
 pub fn process_cpu_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    cpu_seconds_of("self")
+}
+
+/// Seconds of processor time that a process has used, its ended threads' included: `process` is its number, or `self`.
+pub fn cpu_seconds_of(process: &str) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     // The process's name is in brackets and may hold anything.
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     // In user mode and in the kernel; a tick is a hundredth of a second on every Linux.

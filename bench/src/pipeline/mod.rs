@@ -11,7 +11,7 @@ pub mod latency;
 mod servers;
 pub mod state;
 pub mod store;
-mod timeline;
+pub(crate) mod timeline;
 mod transactions;
 mod watched;
 

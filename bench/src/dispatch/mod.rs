@@ -1,0 +1,93 @@
+//! How fast the dispatcher decides and sends, against what could be.
+//!
+//! [`send`]: the send stage over TLS to a provider in another process, against `h2load`, at half of what goes, and beside
+//! an app with errors. [`memory`]: what it holds while it sends very many.
+
+mod child;
+mod feed;
+pub mod h2load;
+pub mod memory;
+pub mod send;
+mod sender;
+pub mod server;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use geopush_service::BoxError;
+
+use crate::report::Report;
+
+/// A part of the bench.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Pushes over TLS to a provider in another process.
+    Send,
+    /// What sending very many pushes holds in memory.
+    Memory,
+}
+
+/// What to do.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Only these parts [default: all].
+    #[arg(long, value_delimiter = ',')]
+    pub only: Vec<Part>,
+    /// Rounds of each comparison, after one that is not counted.
+    #[arg(long, default_value_t = 5)]
+    pub rounds: usize,
+    /// Pushes of each run.
+    #[arg(long, default_value_t = 200_000)]
+    pub pushes: u64,
+    /// Pushes that memory is looked at over.
+    #[arg(long, default_value_t = 10_000_000)]
+    pub many: u64,
+    /// Connections of an app to its provider.
+    #[arg(long, default_value_t = 2)]
+    pub connections: usize,
+    /// Requests under way on each of them.
+    #[arg(long, default_value_t = 100)]
+    pub streams: usize,
+    /// This program, to be started as the provider; none: what runs.
+    #[arg(skip)]
+    pub program: Option<PathBuf>,
+}
+
+impl Options {
+    fn has(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+
+    fn parameters(&self) -> BTreeMap<String, serde_json::Value> {
+        let all: [(&str, serde_json::Value); 6] = [
+            ("only", format!("{:?}", self.only).into()),
+            ("rounds", self.rounds.into()),
+            ("pushes", self.pushes.into()),
+            ("many", self.many.into()),
+            ("connections", self.connections.into()),
+            ("streams", self.streams.into()),
+        ];
+        all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+/// Runs the bench.
+///
+/// # Errors
+/// When it could not be done; what was done wrongly is in the report's checks.
+pub async fn run(options: &Options) -> Result<Report, BoxError> {
+    if options.rounds == 0 || options.pushes == 0 || options.many == 0 {
+        return Err("rounds, pushes and many must be above 0".into());
+    }
+    let mut report = Report::begin("dispatch", 0);
+    report.parameters = options.parameters();
+    let program = options.program.clone().map_or_else(std::env::current_exe, Ok)?;
+    if options.has(Part::Send) {
+        let Options { pushes, rounds, connections, streams, .. } = *options;
+        send::run(send::Plan { pushes, rounds, connections, streams }, &program, &mut report).await?;
+    }
+    if options.has(Part::Memory) {
+        memory::run(options.many, &program, &mut report).await?;
+    }
+    Ok(report)
+}
