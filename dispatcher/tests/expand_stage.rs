@@ -68,8 +68,10 @@ async fn ten_thousand_devices_are_asked_for_once_each_through_ten_kills() {
     let devices: BTreeSet<_> = requests.iter().map(|request| request.device.as_str()).collect();
     assert_eq!(devices.len(), 10_000);
     let message = campaign(1).message;
-    let wanted =
-        Request::Send { send: SendId(Uuid::from_u128(9)), sent: SentMessage { app: APP.into(), message } };
+    let wanted = Request::Send {
+        send: SendId(Uuid::from_u128(9)),
+        sent: SentMessage { app: APP.into(), message }.into(),
+    };
     assert!(requests.iter().all(|r| r.request == wanted && r.requested_at.0 == NOW));
 }
 

@@ -323,7 +323,7 @@ fn a_request_is_decided_once_without_trigger_audience_or_cooldown() {
         device: id("d1"),
         request: Request::Send {
             send: SendId(Uuid::from_u128(n)),
-            sent: SentMessage { app: APP.to_owned(), message: campaign(1).message },
+            sent: SentMessage { app: APP.to_owned(), message: campaign(1).message }.into(),
         },
         requested_at: UnixMillis(0),
     };

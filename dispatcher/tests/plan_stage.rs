@@ -35,7 +35,7 @@ fn request(device: &str, send: u128) -> Record {
         device: id(device),
         request: Request::Send {
             send: SendId(Uuid::from_u128(send)),
-            sent: SentMessage { app: APP.to_owned(), message: campaign(1).message },
+            sent: SentMessage { app: APP.to_owned(), message: campaign(1).message }.into(),
         },
         requested_at: UnixMillis(NOW),
     };

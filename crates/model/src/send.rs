@@ -1,5 +1,7 @@
 //! A send, or a run of a campaign, on its way to becoming pushes: jobs, then one request a device.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use crate::wire::{self, v1, wire};
@@ -62,8 +64,8 @@ pub enum Request {
     Send {
         /// Which send.
         send: SendId,
-        /// What it says.
-        sent: SentMessage,
+        /// What it says: the same to all of its devices.
+        sent: Arc<SentMessage>,
     },
     /// A campaign's message, if it is for the device.
     Run(CampaignRun),
@@ -211,7 +213,10 @@ impl TryFrom<v1::PushRequest> for PushRequest {
                 (None, Some(event)) => Request::Event(event.try_into()?),
                 (None, None) => Request::Send {
                     send: SendId(wire::uuid(&request.send, "send")?),
-                    sent: SentMessage { app, message: wire::present(request.message, "message")?.into() },
+                    sent: Arc::new(SentMessage {
+                        app,
+                        message: wire::present(request.message, "message")?.into(),
+                    }),
                 },
                 (Some(_), Some(_)) => return Err(WireError::Member("event")),
             },

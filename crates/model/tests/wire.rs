@@ -318,7 +318,7 @@ fn pushes_and_their_ends_come_back() {
         at: UnixMillis(4),
         properties: serde_json::json!({"amount": 3}),
     };
-    let sent = SentMessage { app: "shop".into(), message: message() };
+    let sent = SentMessage { app: "shop".into(), message: message() }.into();
     for request in [Request::Send { send, sent }, Request::Run(run), Request::Event(event)] {
         comes_back(&PushRequest { tenant: TENANT, device: device(), request, requested_at: UnixMillis(1) });
     }

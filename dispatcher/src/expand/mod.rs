@@ -190,11 +190,11 @@ fn requests(
     message: &Message,
     devices: Vec<DeviceId>,
 ) -> Vec<PushRequest> {
-    let sent = SentMessage { app: send.app.clone(), message: message.clone() };
+    let sent = Arc::new(SentMessage { app: send.app.clone(), message: message.clone() });
     let request = |device| PushRequest {
         tenant,
         device,
-        request: Request::Send { send: id, sent: sent.clone() },
+        request: Request::Send { send: id, sent: Arc::clone(&sent) },
         requested_at: UnixMillis(send.created_at.0),
     };
     devices.into_iter().map(request).collect()
