@@ -2,7 +2,9 @@
 
 use std::ops::RangeInclusive;
 
+use geopush_model::UnixMillis;
 use geopush_service::http::Invalid;
+use geopush_service::time::parse_rfc3339_ms;
 use serde_json::{Map, Value};
 
 /// The members of an object that are still to be read.
@@ -151,6 +153,60 @@ impl Members {
             return None;
         }
         Some(object)
+    }
+
+    /// A member that `read` reads whole, given its pointer.
+    pub fn nested<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(Value, &str) -> Result<T, Vec<Invalid>>,
+    ) -> Option<T> {
+        let value = self.take(name)?;
+        read(value, &self.pointer(name)).map_err(|errors| self.fail_all(errors)).ok()
+    }
+
+    /// An array of at most `most`, each element of which `read` reads whole, given its pointer.
+    pub fn list<T>(
+        &mut self,
+        name: &str,
+        most: usize,
+        read: impl Fn(Value, &str) -> Result<T, Vec<Invalid>>,
+    ) -> Option<Vec<T>> {
+        let Value::Array(values) = self.take(name)? else { return self.wrong_type(name, "an array") };
+        if values.len() > most {
+            self.fail(name, "too_many", format!("give at most {most}"));
+            return None;
+        }
+        let at = self.pointer(name);
+        let mut read_all = Vec::new();
+        for (i, value) in values.into_iter().enumerate() {
+            match read(value, &format!("{at}/{i}")) {
+                Ok(read) => read_all.push(read),
+                Err(errors) => self.fail_all(errors),
+            }
+        }
+        Some(read_all)
+    }
+
+    /// One of the words of a closed list.
+    pub fn choice<T: Copy>(&mut self, name: &str, words: &[(&str, T)]) -> Option<T> {
+        let Value::String(text) = self.take(name)? else { return self.wrong_type(name, "a string") };
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
+        if found.is_none() {
+            let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.fail(name, "invalid_value", format!("give {}", known.join(" or ")));
+        }
+        found
+    }
+
+    /// A time as in RFC 3339.
+    pub fn time(&mut self, name: &str) -> Option<UnixMillis> {
+        let Value::String(text) = self.take(name)? else { return self.wrong_type(name, "a string") };
+        let time = parse_rfc3339_ms(&text).map(UnixMillis);
+        if time.is_none() {
+            self.fail(name, "invalid_value", "give a time as in RFC 3339, such as 2026-01-01T00:00:00Z");
+        }
+        time
     }
 
     fn wrong_type<T>(&mut self, name: &str, wanted: &str) -> Option<T> {

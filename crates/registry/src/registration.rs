@@ -3,6 +3,9 @@
 //! A member that is left out stays as it is, so that a phone's registration and a merchant's attributes do not wipe
 //! out one another; `null` clears.
 
+use std::sync::LazyLock;
+
+use jiff::tz::TimeZoneDatabase;
 use serde_json::{Map, Value};
 
 use crate::{Device, Platform};
@@ -58,9 +61,10 @@ impl Registration {
                 }
                 "app" => new.app = errors.text(&at, value, "1 to 64 bytes", sized(64)),
                 "push_token" => new.push_token = errors.text(&at, value, "1 to 4096 bytes", sized(4096)),
-                "locale" => new.locale = errors.text(&at, value, "a BCP 47 tag such as en-GB", locale),
+                "locale" => new.locale = errors.text(&at, value, "a BCP 47 tag such as en-GB", locale_tag),
                 "timezone" => {
-                    new.timezone = errors.text(&at, value, "an IANA name such as Europe/Madrid", timezone);
+                    new.timezone =
+                        errors.text(&at, value, "an IANA name such as Europe/Madrid", timezone_name);
                 }
                 "attributes" => new.attributes = errors.attributes(&at, value),
                 "tags" => new.tags = errors.tags(&at, value),
@@ -214,16 +218,20 @@ fn sized(most: usize) -> impl Fn(&str) -> Option<String> {
     }
 }
 
-/// The outline of a BCP 47 tag: subtags of 1 to 8 letters and digits; `_` is what Android writes.
-fn locale(text: &str) -> Option<String> {
+/// A BCP 47 tag by its outline: subtags of 1 to 8 letters and digits, 35 bytes at most. `_`, which Android writes, is
+/// taken for `-`; none if it is no tag.
+pub fn locale_tag(text: &str) -> Option<String> {
     let subtag = |s: &str| (1..=8).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_alphanumeric());
     let language = text.split(['-', '_']).next()?;
     let fits = text.len() <= 35 && language.len() >= 2 && text.split(['-', '_']).all(subtag);
     fits.then(|| text.replace('_', "-"))
 }
 
-fn timezone(text: &str) -> Option<String> {
-    jiff::tz::TimeZone::get(text).ok().map(|_| text.to_owned())
+/// A name of IANA's time zone database as that writes it, whatever the case; none if there is no such zone. Asked of
+/// the database in the program, so that every process knows the same zones.
+pub fn timezone_name(text: &str) -> Option<String> {
+    static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+    ZONES.get(text).ok()?.iana_name().map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -269,6 +277,9 @@ mod tests {
             (json!({"push_token": "x".repeat(4097)}), "/push_token", "invalid_value"),
             (json!({"locale": "e"}), "/locale", "invalid_value"),
             (json!({"timezone": "Mars/Olympus"}), "/timezone", "invalid_value"),
+            (json!({"timezone": "+02:00"}), "/timezone", "invalid_value"),
+            (json!({"timezone": "Etc/Unknown"}), "/timezone", "invalid_value"),
+            (json!({"timezone": ""}), "/timezone", "invalid_value"),
             (json!({"attributes": 1}), "/attributes", "wrong_type"),
             (json!({"attributes": {"a/b": {}}}), "/attributes/a~1b", "wrong_type"),
             (json!({"attributes": {"a": "x".repeat(17_000)}}), "/attributes", "too_large"),
