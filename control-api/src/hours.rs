@@ -35,7 +35,8 @@ fn read_time(members: &mut Members, name: &str) -> Option<TimeOfDay> {
 pub(crate) fn hours_of(value: Value, at: &str) -> Result<Hours, Vec<Invalid>> {
     let mut members = Members::of(value, at)?;
     let window = read_window(&mut members);
-    let mut weekdays = members.list("weekdays", WEEKDAYS.len(), weekday_of).unwrap_or_default();
+    let mut weekdays =
+        members.list("weekdays", WEEKDAYS.len(), |day, at| weekday_of(&day, at)).unwrap_or_default();
     let mut seen = Vec::new();
     weekdays.retain(|day| {
         !seen.contains(day) && {
@@ -50,8 +51,8 @@ pub(crate) fn hours_of(value: Value, at: &str) -> Result<Hours, Vec<Invalid>> {
     }
 }
 
-fn weekday_of(value: Value, at: &str) -> Result<Weekday, Vec<Invalid>> {
-    let known = WEEKDAYS.iter().find(|(word, _)| value == *word);
+fn weekday_of(value: &Value, at: &str) -> Result<Weekday, Vec<Invalid>> {
+    let known = WEEKDAYS.iter().find(|(word, _)| value == word);
     known
         .map(|(_, day)| *day)
         .ok_or_else(|| vec![invalid(at, "invalid_value", "give mon, tue, wed, thu, fri, sat or sun")])

@@ -56,6 +56,16 @@ impl Members {
         self.members.contains_key(name)
     }
 
+    /// The names of the members that are still to be read.
+    pub fn names(&self) -> Vec<String> {
+        self.members.keys().cloned().collect()
+    }
+
+    /// Whether a member is an array that is not empty.
+    pub fn has_elements(&self, name: &str) -> bool {
+        self.members.get(name).and_then(Value::as_array).is_some_and(|values| !values.is_empty())
+    }
+
     /// A member that must be there.
     pub fn require<T>(&mut self, name: &str, read: impl FnOnce(&mut Self, &str) -> Option<T>) -> Option<T> {
         if self.members.get(name).is_none_or(Value::is_null) {
@@ -165,7 +175,7 @@ impl Members {
         read(value, &self.pointer(name)).map_err(|errors| self.fail_all(errors)).ok()
     }
 
-    /// An array of at most `most`, each element of which `read` reads whole, given its pointer.
+    /// An array of at most `most`, each element of which `read` reads whole, given its pointer; none if one is wrong.
     pub fn list<T>(
         &mut self,
         name: &str,
@@ -178,14 +188,13 @@ impl Members {
             return None;
         }
         let at = self.pointer(name);
-        let mut read_all = Vec::new();
-        for (i, value) in values.into_iter().enumerate() {
-            match read(value, &format!("{at}/{i}")) {
-                Ok(read) => read_all.push(read),
-                Err(errors) => self.fail_all(errors),
-            }
-        }
-        Some(read_all)
+        let read = values
+            .into_iter()
+            .enumerate()
+            .map(|(i, value)| read(value, &format!("{at}/{i}")).map_err(|errors| self.fail_all(errors)).ok());
+        // To the end, so that all that is wrong is told.
+        let read: Vec<Option<T>> = read.collect();
+        read.into_iter().collect()
     }
 
     /// One of the words of a closed list.

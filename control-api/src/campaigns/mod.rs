@@ -1,6 +1,9 @@
-//! `/v1/campaigns`: on which transitions to push what to whom.
+//! `/v1/campaigns`: when to push what to whom.
 
+mod answer;
 mod input;
+mod message;
+mod trigger;
 
 use std::sync::Arc;
 
@@ -8,19 +11,16 @@ use axum::Json;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
-use geopush_model::{Campaign, CampaignId, CampaignStatus, Message, TenantId, Trigger, UnixMillis};
+use geopush_model::{Campaign, CampaignId, CampaignStatus, TenantId, UnixMillis};
 use geopush_registry::{ChangeError, campaign_of, campaign_row};
-use geopush_service::time::format_rfc3339_ms;
 use geopush_store::Store;
 use geopush_store::tables::CampaignRow;
-use serde::Serialize;
-use serde_json::{Value, json};
-use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-pub(crate) use input::{read_app, read_message};
+pub(crate) use input::read_app;
+pub(crate) use message::{MessageAnswer, read_message};
 
 use crate::auth::Tenant;
 use crate::error::ApiError;
@@ -28,6 +28,7 @@ use crate::etag::{IfMatch, etag};
 use crate::idempotency::Creation;
 use crate::listing::{Listed, PageQuery, list};
 use crate::state::{Api, Shared};
+use answer::CampaignAnswer;
 use input::CampaignInput;
 
 /// The routes.
@@ -41,137 +42,6 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
 
 /// How often a change that lost a race is tried again, where the caller named no version.
 const MOST_TRIES: usize = 8;
-
-/// A campaign. What is read only may be sent back in a request and is ignored there.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Campaign, example = example)]
-pub(crate) struct CampaignAnswer {
-    #[schema(read_only)]
-    id: Uuid,
-    /// For people.
-    #[schema(min_length = 1, max_length = 256)]
-    name: String,
-    /// The app that its pushes go to.
-    #[schema(min_length = 1, max_length = 64)]
-    app: String,
-    /// `draft`, `active` or `paused`; changed by `activate` and `pause`.
-    #[schema(read_only)]
-    status: &'static str,
-    #[schema(value_type = TriggerAnswer)]
-    trigger: Trigger,
-    /// The least time between two pushes to one device, in seconds.
-    #[schema(minimum = 0, maximum = 31_536_000, required = false)]
-    cooldown_s: i64,
-    /// To whom; `null` or left out: everyone.
-    #[schema(schema_with = audience_schema, required = false)]
-    audience: Option<Value>,
-    message: MessageAnswer,
-    /// Counts its changes; its ETag.
-    #[schema(read_only)]
-    version: i64,
-    /// When it was made (RFC 3339).
-    #[schema(read_only, format = DateTime)]
-    created_at: String,
-    /// When it was changed last (RFC 3339).
-    #[schema(read_only, format = DateTime)]
-    updated_at: String,
-}
-
-/// What makes a campaign push. With neither `zone_ids` nor `zone_tags`: every zone.
-#[derive(ToSchema)]
-#[schema(as = Trigger)]
-#[allow(dead_code, reason = "it describes what the model's type says in JSON")]
-pub(crate) struct TriggerAnswer {
-    /// `zone`
-    #[schema(schema_with = trigger_type_schema)]
-    r#type: &'static str,
-    /// What a device does there.
-    #[schema(schema_with = trigger_on_schema)]
-    on: &'static str,
-    /// These zones.
-    #[schema(max_items = 1000, required = false)]
-    zone_ids: Vec<Uuid>,
-    /// And those with any of these tags.
-    #[schema(max_items = 50, required = false)]
-    zone_tags: Vec<String>,
-    /// Older transitions are not pushed about, in seconds; left out: 900; `null`: however old.
-    #[schema(minimum = 0, maximum = 31_536_000, required = false)]
-    max_age_s: Option<i64>,
-    /// Whether the enters at a device's first position count; left out: they do not.
-    #[schema(required = false)]
-    on_initial: bool,
-}
-
-/// What a phone shows: a title, a body or both.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Message)]
-pub(crate) struct MessageAnswer {
-    #[schema(required = false)]
-    title: String,
-    #[schema(required = false)]
-    body: String,
-    /// For the app: strings by name.
-    #[schema(required = false)]
-    data: std::collections::BTreeMap<String, String>,
-}
-
-fn trigger_type_schema() -> utoipa::openapi::schema::Schema {
-    schema(json!({"type": "string", "enum": ["zone"]}))
-}
-
-fn trigger_on_schema() -> utoipa::openapi::schema::Schema {
-    schema(json!({"type": "string", "enum": ["enter", "exit", "dwell"]}))
-}
-
-fn audience_schema() -> utoipa::openapi::schema::Schema {
-    schema(json!({
-        "type": ["object", "null"],
-        "description": "A condition: {\"all\":[…]}, {\"any\":[…]}, {\"not\":…}, \
-            {\"attr\":\"plan\",\"op\":\"eq|ne|gt|lt|in|exists\",\"value\":…}, {\"tag\":\"vip\"}, \
-            {\"platform\":\"ios\"} or {\"visited\":{\"zone_id\":\"…\",\"within_s\":86400}}.",
-        "minProperties": 1,
-        "maxProperties": 3
-    }))
-}
-
-fn schema(json: Value) -> utoipa::openapi::schema::Schema {
-    serde_json::from_value(json).expect("this is a schema")
-}
-
-fn example() -> Value {
-    json!({
-        "name": "Welcome",
-        "app": "shop",
-        "trigger": {"type": "zone", "on": "enter", "zone_tags": ["shops"]},
-        "cooldown_s": 86_400,
-        "audience": {"all": [{"tag": "vip"}, {"attr": "plan", "op": "eq", "value": "gold"}]},
-        "message": {"title": "Hello", "body": "Good to see you again", "data": {"screen": "offers"}}
-    })
-}
-
-impl From<Message> for MessageAnswer {
-    fn from(Message { title, body, data, .. }: Message) -> Self {
-        Self { title, body, data }
-    }
-}
-
-impl From<Campaign> for CampaignAnswer {
-    fn from(campaign: Campaign) -> Self {
-        Self {
-            id: campaign.id.0,
-            name: campaign.name,
-            app: campaign.app,
-            status: campaign.status.as_str(),
-            trigger: campaign.trigger,
-            cooldown_s: campaign.cooldown_s,
-            audience: campaign.audience,
-            message: campaign.message.into(),
-            version: campaign.version,
-            created_at: format_rfc3339_ms(campaign.created_at.0),
-            updated_at: format_rfc3339_ms(campaign.updated_at.0),
-        }
-    }
-}
 
 type Tagged<T> = ([(HeaderName, String); 1], Json<T>);
 

@@ -82,6 +82,9 @@ fn write_operation(page: &mut String, path: &str, method: &str, operation: &Valu
 
 fn write_schema(page: &mut String, name: &str, schema: &Value) {
     let _ = write!(page, "<h3 id=\"{0}\">{0}</h3><p>{1}</p>", escape(name), text(&schema["description"]));
+    if schema.get("oneOf").is_some() {
+        let _ = write!(page, "<p>{}</p>", schema_name(schema));
+    }
     let required = members_of(&schema["required"]);
     page.push_str("<table>");
     for (member, property) in entries_of(&schema["properties"]) {

@@ -30,7 +30,9 @@ async fn a_campaign_lives_from_draft_to_deletion() {
             "id": body["id"], "name": "Hello", "app": "shop", "status": "draft",
             "trigger": {"type": "zone", "on": "enter", "zone_ids": [], "zone_tags": [], "max_age_s": 900,
                 "on_initial": false},
-            "cooldown_s": 0, "audience": null, "message": {"title": "Hi", "body": "", "data": {}}, "version": 1,
+            "starts_at": null, "ends_at": null, "hours": null, "cooldown_s": 0, "ignores_caps": false,
+            "ignores_quiet_hours": false, "audience": null, "holdout_percent": 0,
+            "message": {"title": "Hi", "body": "", "data": {}}, "variants": [], "version": 1,
             "created_at": NOW_TEXT, "updated_at": NOW_TEXT
         })
     );
@@ -153,7 +155,7 @@ async fn every_wrong_member_is_named_by_its_pointer() {
         (with(&["message", "data"], json!({"a/b": 5})), &["/message/data/a~1b"]),
         (with(&["message", "data"], json!(["a"])), &["/message/data"]),
         (with(&["message", "data"], json!({"from": "me"})), &["/message/data/from"]),
-        (with(&["message", "image"], json!("x")), &["/message/image"]),
+        (with(&["message", "picture"], json!("x")), &["/message/picture"]),
         (with(&["message", "body"], json!("x".repeat(4_096))), &["/message"]),
     ];
     for (body, pointers) in cases {

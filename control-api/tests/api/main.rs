@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
 
 mod apps;
+mod campaign_options;
 mod campaigns;
 mod devices;
 mod edge;

@@ -26,7 +26,7 @@ pub use devices::{Device, DeviceError, DevicePage, Devices, KnownDevices, Platfo
 pub use directory::{AppProviders, Directory, Principal};
 pub use keys::NewKey;
 pub use publisher::{Change, ChangeError, Published, Publisher};
-pub use registration::{Registration, RegistrationError, locale_tag, timezone_name};
+pub use registration::{Registration, RegistrationError, timezone_name};
 pub use sealed::{SealError, Sealer};
 pub use tenants::{NewTenant, app_row, create_tenant, settings_of, with_settings};
 pub use zones::{zone_of, zone_row};

@@ -61,7 +61,7 @@ impl Registration {
                 }
                 "app" => new.app = errors.text(&at, value, "1 to 64 bytes", sized(64)),
                 "push_token" => new.push_token = errors.text(&at, value, "1 to 4096 bytes", sized(4096)),
-                "locale" => new.locale = errors.text(&at, value, "a BCP 47 tag such as en-GB", locale_tag),
+                "locale" => new.locale = errors.text(&at, value, "a BCP 47 tag such as en-GB", locale),
                 "timezone" => {
                     new.timezone =
                         errors.text(&at, value, "an IANA name such as Europe/Madrid", timezone_name);
@@ -218,9 +218,8 @@ fn sized(most: usize) -> impl Fn(&str) -> Option<String> {
     }
 }
 
-/// A BCP 47 tag by its outline: subtags of 1 to 8 letters and digits, 35 bytes at most. `_`, which Android writes, is
-/// taken for `-`; none if it is no tag.
-pub fn locale_tag(text: &str) -> Option<String> {
+/// The outline of a BCP 47 tag: subtags of 1 to 8 letters and digits; `_` is what Android writes.
+fn locale(text: &str) -> Option<String> {
     let subtag = |s: &str| (1..=8).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_alphanumeric());
     let language = text.split(['-', '_']).next()?;
     let fits = text.len() <= 35 && language.len() >= 2 && text.split(['-', '_']).all(subtag);
