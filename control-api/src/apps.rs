@@ -1,5 +1,6 @@
 //! `/v1/apps/{app}`: the credentials of an app with the push providers. They come in and never go out.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use axum::Json;
@@ -65,6 +66,10 @@ pub(crate) struct FcmAnswer {
     /// Another address than Google's, where the operator allows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     base_url: Option<String>,
+    /// The most messages a minute; at most what the operator allows. A change takes effect at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, value_type = Option<u32>)]
+    per_minute: Option<NonZeroU32>,
 }
 
 /// The key file of a service account, as Google gives it.
@@ -104,6 +109,10 @@ pub(crate) struct ApnsAnswer {
     /// Another address than Apple's, where the operator allows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     base_url: Option<String>,
+    /// The most messages a minute; at most what the operator allows. A change takes effect at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, value_type = Option<u32>)]
+    per_minute: Option<NonZeroU32>,
 }
 
 /// Stands for a secret in the description of an answer.
@@ -139,6 +148,7 @@ impl From<&FcmCredentials> for FcmAnswer {
                 private_key: NeverTold,
             },
             base_url: fcm.base_url.clone(),
+            per_minute: fcm.per_minute,
         }
     }
 }
@@ -152,6 +162,7 @@ impl From<&ApnsCredentials> for ApnsAnswer {
             private_key: NeverTold,
             environment: apns.environment,
             base_url: apns.base_url.clone(),
+            per_minute: apns.per_minute,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! An app's credentials with the push providers, as merchants upload them.
 
+use std::num::NonZeroU32;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RsaKeyPair};
@@ -26,6 +28,16 @@ pub struct FcmCredentials {
     /// Another address than Google's, where the operator allows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
+    /// The most messages a minute, where the project's quota is below the operator's `dispatcher.fcm_per_minute`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_minute: Option<NonZeroU32>,
+}
+
+impl FcmCredentials {
+    /// Whether nothing but the rate differs: connections and tokens stay good.
+    pub fn sends_as(&self, other: &Self) -> bool {
+        Self { per_minute: None, ..self.clone() } == Self { per_minute: None, ..other.clone() }
+    }
 }
 
 /// The parts of a service account's key file that sending needs; its others are dropped.
@@ -59,6 +71,16 @@ pub struct ApnsCredentials {
     /// Another address than Apple's, where the operator allows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
+    /// The most messages a minute; if the operator sets `dispatcher.apns_per_minute`, at most that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_minute: Option<NonZeroU32>,
+}
+
+impl ApnsCredentials {
+    /// Whether nothing but the rate differs: connections and tokens stay good.
+    pub fn sends_as(&self, other: &Self) -> bool {
+        Self { per_minute: None, ..self.clone() } == Self { per_minute: None, ..other.clone() }
+    }
 }
 
 /// Which of Apple's two services.

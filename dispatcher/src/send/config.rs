@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use geopush_service::config::Reader;
 
-use super::lane::Rate;
+use super::rate::Rate;
 use super::transport::{Limits, Timeouts};
 
 /// Everything that sending is told.
@@ -31,11 +31,12 @@ pub struct LaneConfig {
     pub fcm_rate: Rate,
     /// `dispatcher.apns_per_minute`: Apple names no limit.
     pub apns_rate: Option<Rate>,
-    /// `dispatcher.lane_connections`: at most so many connections a lane.
+    /// `dispatcher.lane_connections`: at most so many connections a lane; it opens what its work needs.
     pub connections: usize,
-    /// `dispatcher.fcm_streams`: requests under way on a connection to FCM.
+    /// `dispatcher.fcm_streams`: requests under way on a connection to FCM, if its server allows as many.
     pub fcm_streams: usize,
-    /// `dispatcher.apns_streams`: requests under way on a connection to APNs, once it has accepted one.
+    /// `dispatcher.apns_streams`: requests under way on a connection to APNs, if its server allows as many, once it has
+    /// accepted one.
     pub apns_streams: usize,
     /// `dispatcher.lane_idle`: a lane that nobody wants is closed after this.
     pub idle: Duration,
@@ -54,7 +55,7 @@ pub struct SliceConfig {
 
 const LANE_RATE: u32 = 600_000;
 /// Long enough for the timer's grain, short enough for "spread your messages".
-const BURST: Duration = Duration::from_millis(50);
+pub(super) const BURST: Duration = Duration::from_millis(50);
 
 impl SendConfig {
     /// Reads `provider_ca`, `allow_provider_urls` and `dispatcher.*`.
@@ -86,11 +87,17 @@ impl SendConfig {
                 .within(1..=64)
                 .or(connections),
             fcm_streams: reader
-                .key("dispatcher.fcm_streams", "Requests under way on one connection to FCM")
-                .within(1..=1000)
+                .key(
+                    "dispatcher.fcm_streams",
+                    "Requests under way on one connection to FCM, if it allows as many",
+                )
+                .within(1..=2000)
                 .or(fcm_streams),
             apns_streams: reader
-                .key("dispatcher.apns_streams", "Requests under way on one connection to APNs")
+                .key(
+                    "dispatcher.apns_streams",
+                    "Requests under way on one connection to APNs, if it allows as many",
+                )
                 .within(1..=2000)
                 .or(apns_streams),
             idle: reader
@@ -141,9 +148,9 @@ impl Default for SendConfig {
                 allow_provider_urls: false,
                 fcm_rate: Rate { per_minute, burst: BURST },
                 apns_rate: None,
-                connections: 2,
-                fcm_streams: 100,
-                apns_streams: 500,
+                connections: 10,
+                fcm_streams: 1000,
+                apns_streams: 1000,
                 idle: Duration::from_secs(600),
             },
             timeouts: Timeouts {

@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::decision::jitter;
 use super::event;
-use super::lane::{Attempt, NoTurn};
+use super::lane::Attempt;
 use super::lanes::{Lanes, NoLane};
+use super::line::NoTurn;
 use super::tries::{Ending, Step, Tries, deadline};
 
 /// Sends a push, and sends it again as its provider's rules say, until it ends. `None` when `stop` came while it
@@ -44,17 +45,20 @@ pub async fn deliver(
         let turn = tokio::select! {
             biased;
             () = stop.cancelled() => return None,
-            turn = lane.turn() => turn,
+            turn = lane.turn(push) => turn,
             () = tokio::time::sleep(left) => continue,
         };
         let attempt = match turn {
             Ok(_) if !is_mine() => return None,
             Ok(turn) => lane.send(turn, push, UnixMillis(clock.now_ms())).await,
-            Err(NoTurn::Unreachable(retry_in)) => Attempt::Unreachable(retry_in),
+            Err(NoTurn::Out(retry_in)) => Attempt::Unreachable(retry_in),
+            Err(NoTurn::DeviceFull(retry_in)) => Attempt::DeviceFull(retry_in),
             Err(NoTurn::Replaced) => continue,
         };
-        // Whoever waits does not keep an old lane open.
+        // Whoever waits does not keep an old lane open, and does not wait for one.
+        let replaced = lane.replaced();
         drop(lane);
+        let is_out = matches!(attempt, Attempt::Unreachable(_));
         match tries.after(attempt, jitter()) {
             Step::End(ending) => return Some(ending),
             Step::Again => {}
@@ -67,6 +71,7 @@ pub async fn deliver(
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => return None,
+                    () = replaced.cancelled(), if is_out => {}
                     () = tokio::time::sleep(pause) => {}
                 }
             }

@@ -3,25 +3,170 @@
 use std::time::Duration;
 
 use geopush_model::{Delivery, Outcome, Provider, Push, UnixMillis};
+use metrics::{Counter, Gauge, Histogram};
 use tokio::time::Instant;
 
 use super::decision::{Decision, Verdict};
 use super::provider::CredentialError;
+use super::transport::RequestError;
+
+/// The meters of one provider, looked up once: a lane counts several things a push.
+pub struct Meters {
+    provider: Provider,
+    in_flight: Gauge,
+    waiting: Gauge,
+    connections: Gauge,
+    out: Gauge,
+    requests: [Counter; CLASSES.len()],
+    seconds: Histogram,
+    wait_seconds: Histogram,
+    device_full: Counter,
+}
+
+const CLASSES: [&str; 6] =
+    ["accepted", "retry", "dead_token", "credential_refused", "lane_paused", "refused"];
+
+fn class(decision: Decision) -> usize {
+    match decision {
+        Decision::Sent => 0,
+        Decision::Retry(_) | Decision::Reconnect(_) => 1,
+        Decision::DropToken => 2,
+        Decision::RenewCredential => 3,
+        Decision::PauseLane(_) => 4,
+        Decision::GiveUp(_) => 5,
+    }
+}
+
+impl Meters {
+    /// Those of a provider.
+    pub fn new(provider: Provider) -> Self {
+        let name = provider.as_str();
+        let request = |outcome| {
+            metrics::counter!(
+                "geopush_dispatcher_send_requests_total", "provider" => name, "outcome" => outcome
+            )
+        };
+        Self {
+            provider,
+            in_flight: metrics::gauge!("geopush_dispatcher_send_in_flight_requests", "provider" => name),
+            waiting: metrics::gauge!("geopush_dispatcher_send_waiting_pushes", "provider" => name),
+            connections: metrics::gauge!("geopush_dispatcher_send_connections", "provider" => name),
+            out: metrics::gauge!("geopush_dispatcher_send_lanes_out", "provider" => name),
+            requests: CLASSES.map(request),
+            seconds: metrics::histogram!("geopush_dispatcher_send_seconds", "provider" => name),
+            wait_seconds: metrics::histogram!("geopush_dispatcher_send_wait_seconds", "provider" => name),
+            device_full: metrics::counter!("geopush_dispatcher_send_device_full_total", "provider" => name),
+        }
+    }
+
+    /// A request goes out.
+    pub fn begin(&self) -> InFlight<'_> {
+        self.in_flight.increment(1.0);
+        InFlight { meters: self, since: Instant::now(), ended: false }
+    }
+
+    /// The provider answered.
+    pub fn answered(&self, push: &Push, verdict: &Verdict, taken: Duration) {
+        let class = class(verdict.decision);
+        self.requests[class].increment(1);
+        self.seconds.record(taken);
+        let provider = push.provider.as_str();
+        match verdict.decision {
+            Decision::Sent => {}
+            Decision::PauseLane(pause) => tracing::warn!(
+                provider, tenant = %push.tenant, app = push.app, said = verdict.said, ?pause,
+                "a provider refuses an app's pushes for now; have the app's keys checked at the provider's console"
+            ),
+            Decision::GiveUp(reason) => tracing::debug!(
+                provider, push = %push.id, said = verdict.said, reason = reason.as_str(), rule = verdict.source,
+                "a provider refused a push"
+            ),
+            _ => tracing::debug!(
+                provider, push = %push.id, said = verdict.said, what = CLASSES[class], "answered"
+            ),
+        }
+    }
+
+    /// A push waits for its turn.
+    pub fn waiting(&self) -> Held {
+        Held::new(&self.waiting)
+    }
+
+    /// It has waited.
+    pub fn waited(&self, waited: Duration) {
+        self.wait_seconds.record(waited);
+    }
+
+    /// A connection is open.
+    pub fn connection(&self) -> Held {
+        Held::new(&self.connections)
+    }
+
+    /// A provider could not be reached.
+    pub fn connect_failed(&self, error: &std::io::Error, host: &str) {
+        metrics::counter!(
+            "geopush_dispatcher_send_connect_failures_total", "provider" => self.provider.as_str()
+        )
+        .increment(1);
+        tracing::warn!(
+            %error, host,
+            "a provider can't be reached and is tried again; if it goes on, check the network and `provider_ca`"
+        );
+    }
+
+    /// Connections carry nothing new.
+    pub fn retired(&self, why: &'static str, count: usize) {
+        if count > 0 {
+            let provider = self.provider.as_str();
+            metrics::counter!(
+                "geopush_dispatcher_send_connections_retired_total", "provider" => provider, "why" => why
+            )
+            .increment(count as u64);
+        }
+    }
+
+    /// A lane goes out: its provider fails, limits or can't be reached.
+    pub fn out(&self, host: &str) -> Held {
+        let provider = self.provider.as_str();
+        metrics::counter!("geopush_dispatcher_send_outages_total", "provider" => provider).increment(1);
+        tracing::warn!(
+            provider,
+            host,
+            "an app's pushes to a provider wait: it fails, refuses or can't be reached; it is tried again by itself"
+        );
+        Held::new(&self.out)
+    }
+
+    /// A device has had what its provider allows it.
+    pub fn device_full(&self) {
+        self.device_full.increment(1);
+    }
+}
+
+/// Something that a gauge counts while it is there.
+pub struct Held(Gauge);
+
+impl Held {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
 
 /// A request under way, as the gauge counts it.
-pub struct InFlight {
-    provider: Provider,
+pub struct InFlight<'a> {
+    meters: &'a Meters,
     since: Instant,
     ended: bool,
 }
 
-impl InFlight {
-    /// It goes out.
-    pub fn begin(provider: Provider) -> Self {
-        gauge(provider).increment(1.0);
-        Self { provider, since: Instant::now(), ended: false }
-    }
-
+impl InFlight<'_> {
     /// It has ended: how long it took.
     pub fn end(mut self) -> Duration {
         self.ended = true;
@@ -29,18 +174,14 @@ impl InFlight {
     }
 }
 
-impl Drop for InFlight {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        gauge(self.provider).decrement(1.0);
+        self.meters.in_flight.decrement(1.0);
         // Given up with the slice, while its answer was on the way.
         if !self.ended {
-            never_seen(self.provider);
+            never_seen(self.meters.provider);
         }
     }
-}
-
-fn gauge(provider: Provider) -> metrics::Gauge {
-    metrics::gauge!("geopush_dispatcher_send_in_flight_requests", "provider" => provider.as_str())
 }
 
 fn request(provider: Provider, outcome: &'static str) {
@@ -50,49 +191,17 @@ fn request(provider: Provider, outcome: &'static str) {
     .increment(1);
 }
 
-fn class(decision: Decision) -> &'static str {
-    match decision {
-        Decision::Sent => "accepted",
-        Decision::Retry(_) | Decision::Reconnect(_) => "retry",
-        Decision::DropToken => "dead_token",
-        Decision::RenewCredential => "credential_refused",
-        Decision::PauseLane(_) => "lane_paused",
-        Decision::GiveUp(_) => "refused",
-    }
-}
-
-/// A provider answered.
-pub fn answered(push: &Push, verdict: &Verdict, taken: Duration) {
-    let provider = push.provider.as_str();
-    request(push.provider, class(verdict.decision));
-    metrics::histogram!("geopush_dispatcher_send_seconds", "provider" => provider).record(taken);
-    match verdict.decision {
-        Decision::Sent => {}
-        Decision::PauseLane(pause) => tracing::warn!(
-            provider, tenant = %push.tenant, app = push.app, said = verdict.said, ?pause,
-            "a provider refuses an app's pushes for now; have the app's keys checked at the provider's console"
-        ),
-        Decision::GiveUp(reason) => tracing::debug!(
-            provider, push = %push.id, said = verdict.said, reason = reason.as_str(), rule = verdict.source,
-            "a provider refused a push"
-        ),
-        decision => {
-            tracing::debug!(provider, push = %push.id, said = verdict.said, what = class(decision), "answered");
-        }
-    }
-}
-
 /// A request that the provider did not look at.
-pub fn not_processed(push: &Push, why: &str) {
+pub fn not_processed(push: &Push, why: &RequestError) {
     request(push.provider, "not_processed");
-    tracing::debug!(provider = push.provider.as_str(), push = %push.id, why, "a connection did not take a push");
+    tracing::debug!(provider = push.provider.as_str(), push = %push.id, %why, "a connection did not take a push");
 }
 
 /// A request whose answer nobody has seen: it will be sent again, and may reach the phone twice.
-pub fn unanswered(push: &Push, why: &str) {
+pub fn unanswered(push: &Push, why: &RequestError) {
     let provider = push.provider.as_str();
     never_seen(push.provider);
-    tracing::debug!(provider, push = %push.id, why, "a push's answer was never seen");
+    tracing::debug!(provider, push = %push.id, %why, "a push's answer was never seen");
 }
 
 fn never_seen(provider: Provider) {

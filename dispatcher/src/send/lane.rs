@@ -1,56 +1,37 @@
-//! A lane: one app with one provider, its own connections, its own rate, its own pauses.
+//! A lane: one app with one provider, its own connections, its own rate, its own breaker.
 
-use std::num::NonZeroU32;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use geopush_model::{Push, UnixMillis};
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::HeaderValue;
+use http::StatusCode;
 use http::header::AUTHORIZATION;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::breaker::Health;
 use super::decision::{Decision, Verdict, jitter};
-use super::event;
+use super::device_limits::DeviceLimits;
+use super::event::{self, Meters};
+use super::line::{End, Lease, Line, NoTurn};
 use super::provider::{CredentialError, Provider, Unsendable};
-use super::transport::{Connections, Lease, RequestError};
-
-/// However long a provider asks, a lane asks again within an hour.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
-
-/// How fast a lane sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// Messages a minute.
-    pub per_minute: NonZeroU32,
-    /// What may go out at once after a lull, as time at that rate.
-    pub burst: Duration,
-}
-
-impl Rate {
-    fn quota(self) -> Quota {
-        let burst = f64::from(self.per_minute.get()) / 60.0 * self.burst.as_secs_f64();
-        // Bounded by the rate itself, which fits.
-        Quota::per_minute(self.per_minute)
-            .allow_burst(NonZeroU32::new(burst as u32).unwrap_or(NonZeroU32::MIN))
-    }
-}
+use super::rate::Rate;
+use super::transport::RequestError;
 
 /// One app with one provider. Its futures are dropped freely until a request goes out.
 pub struct Lane {
     provider: Box<dyn Provider>,
-    connections: Connections,
-    rate: Option<DefaultDirectRateLimiter>,
-    clock: DefaultClock,
-    state: Mutex<State>,
+    line: Line,
+    devices: Arc<DeviceLimits>,
+    /// By which the devices of this lane are told from another's.
+    number: u64,
+    meters: Arc<Meters>,
+    born: Instant,
+    /// In ms since it was born.
+    used_at: AtomicU64,
     replaced: CancellationToken,
-}
-
-struct State {
-    paused_until: Option<Instant>,
-    used_at: Instant,
 }
 
 /// What became of one attempt.
@@ -62,75 +43,61 @@ pub enum Attempt {
     Unanswered,
     /// It went out, and the provider said that it did not look at it.
     NotProcessed,
-    /// It did not go out: the provider can't be reached before this has passed.
+    /// It did not go out: the provider is out, and not asked before this has passed.
     Unreachable(Duration),
+    /// It did not go out: the device has had what its provider allows it, until this has passed.
+    DeviceFull(Duration),
     /// It did not go out: there is no credential.
     NoCredential(CredentialError),
     /// It did not go out, and never can.
     Unsendable(Unsendable),
 }
 
-/// A stream and leave to use it.
+/// A stream and leave to use it, for one push.
 pub struct Turn {
     lease: Lease,
 }
 
-/// Why there is no turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoTurn {
-    /// The provider can't be reached before this has passed.
-    Unreachable(Duration),
-    /// The app has other credentials now, and another lane.
-    Replaced,
-}
-
 impl Lane {
-    /// No connection is open yet.
-    pub fn new(provider: Box<dyn Provider>, connections: Connections, rate: Option<Rate>) -> Self {
-        let clock = DefaultClock::default();
+    /// A lane of `provider`, whose pushes stand in `line`.
+    pub fn new(
+        provider: Box<dyn Provider>,
+        line: Line,
+        devices: Arc<DeviceLimits>,
+        meters: Arc<Meters>,
+    ) -> Self {
+        static LANES: AtomicU64 = AtomicU64::new(0);
         Self {
             provider,
-            connections,
-            rate: rate.map(|rate| RateLimiter::direct_with_clock(rate.quota(), clock.clone())),
-            clock,
-            state: Mutex::new(State { paused_until: None, used_at: Instant::now() }),
+            line,
+            devices,
+            number: LANES.fetch_add(1, Ordering::Relaxed),
+            meters,
+            born: Instant::now(),
+            used_at: AtomicU64::new(0),
             replaced: CancellationToken::new(),
         }
     }
 
-    /// Waits for the end of a pause, for a stream, and for the rate. Safe to drop while waiting.
+    /// Waits in line for a stream and for the rate. Safe to drop while waiting.
     ///
     /// # Errors
-    /// [`NoTurn`]
-    pub async fn turn(&self) -> Result<Turn, NoTurn> {
-        tokio::select! {
-            biased;
-            () = self.replaced.cancelled() => Err(NoTurn::Replaced),
-            turn = self.wait() => turn,
-        }
-    }
-
-    async fn wait(&self) -> Result<Turn, NoTurn> {
-        loop {
-            while let Some(until) = self.pause() {
-                tokio::time::sleep_until(until).await;
-            }
-            let acquired = self.connections.acquire().await;
-            let lease = acquired.map_err(|unreachable| NoTurn::Unreachable(unreachable.retry_in))?;
-            // Waiting for the rate with a stream in hand keeps the order, and few tasks awake.
-            if let Some(rate) = &self.rate {
-                while let Err(not_until) = rate.check() {
-                    tokio::time::sleep(not_until.wait_time_from(self.clock.now())).await;
-                }
-            }
-            if self.pause().is_none() {
-                return Ok(Turn { lease });
+    /// [`NoTurn`]. That the lane is out is told at once, to those who wait too: whoever holds the push decides where.
+    pub async fn turn(&self, push: &Push) -> Result<Turn, NoTurn> {
+        let lease = self.line.turn().await?;
+        let limits = self.provider.device_limits(push);
+        match self.devices.check(self.number, &push.token, limits, Instant::now()) {
+            Ok(()) => Ok(Turn { lease }),
+            Err(wait) => {
+                self.meters.device_full();
+                Err(NoTurn::DeviceFull(wait))
             }
         }
     }
 
     /// Sends a push and waits for its answer. Dropped before that, the push counts as unanswered.
     pub async fn send(&self, turn: Turn, push: &Push, now: UnixMillis) -> Attempt {
+        let lease = turn.lease;
         let message = match self.provider.message(push, now) {
             Ok(message) => message,
             Err(unsendable) => return Attempt::Unsendable(unsendable),
@@ -139,69 +106,102 @@ impl Lane {
             Ok(credential) => credential,
             Err(error) => {
                 event::no_credential(push, &error);
+                let health = match &error {
+                    CredentialError::Unavailable { retry_after, .. } => Some(Health::Ill(*retry_after)),
+                    CredentialError::Refused(_) => None,
+                };
+                lease.end(End { health, ..End::default() });
                 return Attempt::NoCredential(error);
             }
         };
         let mut headers = message.headers;
         headers.insert(AUTHORIZATION, credential.clone());
-        let in_flight = event::InFlight::begin(push.provider);
-        let answered = turn.lease.post(&message.path, headers, message.body).await;
+        let in_flight = self.meters.begin();
+        let answered = lease.post(&message.path, headers, message.body).await;
         let taken = in_flight.end();
-        match answered {
+        let (attempt, end) = match answered {
             Ok(answer) => {
                 let verdict = self.provider.judge(push, &answer, now);
-                event::answered(push, &verdict, taken);
-                self.obey(&verdict, &turn.lease, &credential);
-                Attempt::Answered(verdict)
+                self.meters.answered(push, &verdict, taken);
+                let end = self.consequence(&verdict, answer.status, &credential);
+                (Attempt::Answered(verdict), end)
             }
-            Err(RequestError::NotProcessed(why)) => {
+            Err(why @ (RequestError::NotProcessed(_) | RequestError::Closing(_))) => {
                 event::not_processed(push, &why);
-                Attempt::NotProcessed
+                let retire = matches!(why, RequestError::Closing(_));
+                (Attempt::NotProcessed, End { retire, ..End::default() })
             }
-            Err(RequestError::Unanswered(why)) => {
+            // Whatever swallowed this answer may swallow the next.
+            Err(why @ (RequestError::Unanswered(_) | RequestError::TimedOut(_))) => {
                 event::unanswered(push, &why);
-                // Whatever swallowed this answer may swallow the next.
-                turn.lease.retire();
-                Attempt::Unanswered
+                let health = match why {
+                    RequestError::TimedOut(_) => Health::Ill(None),
+                    _ => Health::Cut,
+                };
+                (Attempt::Unanswered, End { retire: true, health: Some(health), ..End::default() })
             }
-        }
+        };
+        lease.end(end);
+        attempt
     }
 
     /// What a verdict means for the pushes that come after.
-    fn obey(&self, verdict: &Verdict, lease: &Lease, credential: &HeaderValue) {
+    fn consequence(&self, verdict: &Verdict, status: StatusCode, credential: &HeaderValue) -> End {
+        let failed = || match status {
+            _ if status.is_server_error() => Health::Ill(verdict.retry_after),
+            _ => Health::Well,
+        };
+        let well = End { health: Some(Health::Well), ..End::default() };
         match verdict.decision {
-            Decision::Sent => lease.accepted(),
-            Decision::Reconnect(_) => lease.retire(),
-            Decision::RenewCredential => self.provider.forget(credential),
-            Decision::PauseLane(pause) => {
-                let until = Instant::now() + pause.delay(verdict.retry_after, 1, jitter()).min(LONGEST_PAUSE);
-                let mut state = self.state();
-                state.paused_until = Some(state.paused_until.map_or(until, |before| before.max(until)));
+            Decision::Sent => End { accepted: true, ..well },
+            Decision::Reconnect(_) => End { retire: true, health: Some(failed()), ..well },
+            Decision::RenewCredential => {
+                self.provider.forget(credential);
+                well
             }
-            Decision::Retry(_) | Decision::DropToken | Decision::GiveUp(_) => {}
+            Decision::PauseLane(pause) => {
+                End { pause: Some(pause.delay(verdict.retry_after, 1, jitter())), ..well }
+            }
+            Decision::Retry(pause)
+                if status == StatusCode::TOO_MANY_REQUESTS && self.provider.has_shared_quota() =>
+            {
+                let asked = pause.delay(verdict.retry_after, 1, 0.0);
+                End { health: Some(Health::Limited(asked)), ..well }
+            }
+            Decision::Retry(_) => End { health: Some(failed()), ..well },
+            Decision::DropToken | Decision::GiveUp(_) => well,
         }
     }
 
-    fn pause(&self) -> Option<Instant> {
-        self.state().paused_until.filter(|until| *until > Instant::now())
+    /// Holds to another rate from now on; connections, and those who wait, stay.
+    pub fn set_rate(&self, rate: Option<Rate>) {
+        self.line.set_rate(rate);
     }
 
     /// Sends those who wait for a turn away: there is another lane now. What is under way ends well.
     pub fn replace(&self) {
         self.replaced.cancel();
+        self.line.close();
+    }
+
+    /// Is set off when there is another lane for the app: whoever waits until this one is asked again need not.
+    pub fn replaced(&self) -> CancellationToken {
+        self.replaced.clone()
+    }
+
+    /// Closes connections that were not needed of late.
+    pub fn shrink(&self) {
+        self.line.shrink();
     }
 
     /// Marks it as wanted now.
     pub fn touch(&self) {
-        self.state().used_at = Instant::now();
+        self.used_at.store(self.born.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// For how long nobody has wanted it.
-    pub fn idle_for(&self) -> Duration {
-        self.state().used_at.elapsed()
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether it is to be kept: wanted of late, or out, which is not to be forgotten.
+    pub fn is_wanted(&self, idle: Duration) -> bool {
+        let used_at = Duration::from_millis(self.used_at.load(Ordering::Relaxed));
+        self.born.elapsed().saturating_sub(used_at) < idle || self.line.is_out()
     }
 }

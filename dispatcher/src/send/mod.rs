@@ -1,7 +1,7 @@
 //! Takes pushes to FCM and APNs, and is the only code that speaks to them.
 //!
-//! A push comes from the log ([`SendStage`]), waits for its turn in its app's lane (`lane`: own connections, own
-//! rate, own pauses), is asked of the provider (`fcm`, `apns`: what to say; `transport`: how), and its answer is
+//! A push comes from the log ([`SendStage`]), waits for its turn in its app's lane (`lane`, `line`: own connections, own
+//! rate, own breaker), is asked of the provider (`fcm`, `apns`: what to say; `transport`: how), and its answer is
 //! judged by the provider's table of rules (`fcm::rules`, `apns::rules`) until it has one end (`tries`), which is
 //! appended to the deliveries before the push counts as done (`progress`, `ledger`).
 //!
@@ -9,17 +9,21 @@
 
 mod apns;
 mod aps;
+mod breaker;
 mod config;
 mod decision;
 mod deliver;
+mod device_limits;
 mod event;
 mod fcm;
 mod jwt;
 mod lane;
 mod lanes;
 mod ledger;
+mod line;
 mod progress;
 mod provider;
+mod rate;
 mod stage;
 #[cfg(test)]
 mod testing;
@@ -27,8 +31,9 @@ mod transport;
 mod tries;
 
 pub use config::{LaneConfig, SendConfig, SliceConfig};
-pub use lane::Rate;
+
 pub use lanes::Apps;
+pub use rate::Rate;
 pub use stage::SendStage;
 pub use transport::{Timeouts, TlsError};
 

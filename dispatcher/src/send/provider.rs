@@ -9,6 +9,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue};
 
 use super::decision::Verdict;
+use super::device_limits::DeviceLimit;
 use super::transport::Answer;
 
 /// The longest payload of either, in bytes (Firebase: "maximum payload is 4096 bytes"; Apple: "4 KB (4096 bytes)").
@@ -70,6 +71,16 @@ pub trait Provider: Send + Sync {
 
     /// The provider refused this credential: the next one is another.
     fn forget(&self, refused: &HeaderValue);
+
+    /// What the device of a push may get.
+    fn device_limits(&self, _push: &Push) -> &'static [DeviceLimit] {
+        &[]
+    }
+
+    /// Whether 429 is about the app as a whole: many of them say that all of its pushes had better wait.
+    fn has_shared_quota(&self) -> bool {
+        false
+    }
 
     /// What an answer means for the push.
     fn judge(&self, push: &Push, answer: &Answer, now: UnixMillis) -> Verdict;

@@ -56,6 +56,7 @@ impl Stage for SendStage {
     }
 
     async fn run(&self, mut slice: Slice) -> Result<(), StageError> {
+        let _share = self.lanes.share(slice.log().partitions(Topic::Pushes));
         let mut hand = self.restore(&slice).await?;
         let mut commits = tokio::time::interval(self.config.commit_every);
         commits.set_missed_tick_behavior(MissedTickBehavior::Delay);

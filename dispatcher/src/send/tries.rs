@@ -90,6 +90,7 @@ impl Tries {
                 self.wait(Pause::CONNECTION, None, jitter)
             }
             Attempt::Unreachable(retry_in) => Step::Wait(retry_in.mul_f64(1.0 + 0.5 * jitter)),
+            Attempt::DeviceFull(retry_in) => Step::Wait(retry_in),
             Attempt::NoCredential(CredentialError::Refused(_)) => self.failed(Reason::BadCredentials),
             Attempt::NoCredential(CredentialError::Unavailable { retry_after, .. }) => {
                 self.wait(Pause::CONNECTION, retry_after, jitter)

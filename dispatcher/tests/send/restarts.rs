@@ -23,6 +23,8 @@ async fn after_a_kill_only_what_had_no_durable_end_is_sent_again() {
     let pushes = mixed(&world, 600);
     world.publish(&pushes).await;
     // Slow enough to die in the middle of it.
+    let lanes = &mut world.config.lanes;
+    (lanes.connections, lanes.fcm_streams, lanes.apns_streams) = (1, 10, 10);
     for provider in ["fcm", "apns"] {
         world.fault(json!({ "provider": provider, "delay_ms": 20, "times": 5_000 })).await;
     }

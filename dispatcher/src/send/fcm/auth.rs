@@ -77,9 +77,9 @@ impl TokenSource {
             format!("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion={assertion}");
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, form_type)]);
-        let (connection, ended) =
+        let (connection, driver) =
             self.connector.connect(&self.endpoint).await.map_err(|error| unavailable(error.to_string()))?;
-        tokio::spawn(ended);
+        tokio::spawn(driver.run(|_| {}));
         let answer = connection.post("", headers, Bytes::from(form)).await;
         metrics::counter!("geopush_dispatcher_send_token_requests_total").increment(1);
         let read = read(&answer.map_err(|error| unavailable(error.to_string()))?, now);

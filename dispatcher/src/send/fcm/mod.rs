@@ -16,6 +16,7 @@ use self::answer::Said;
 use self::auth::TokenSource;
 use self::token_cache::TokenCache;
 use super::decision::Verdict;
+use super::device_limits::DeviceLimit;
 use super::provider::{CredentialError, Message, Provider, Unsendable, Unusable, retry_after};
 use super::transport::{Answer, Connector, Endpoint};
 
@@ -71,6 +72,15 @@ impl Provider for Fcm {
 
     fn forget(&self, refused: &HeaderValue) {
         self.tokens.forget(refused);
+    }
+
+    fn device_limits(&self, _push: &Push) -> &'static [DeviceLimit] {
+        // No push has a collapse key, so none is collapsible.
+        rules::device_limits(false)
+    }
+
+    fn has_shared_quota(&self) -> bool {
+        true
     }
 
     fn judge(&self, _push: &Push, answer: &Answer, now: UnixMillis) -> Verdict {

@@ -10,6 +10,7 @@ use geopush_model::Reason;
 
 use crate::send::decision::Decision::{self, DropToken, GiveUp, PauseLane, RenewCredential, Retry, Sent};
 use crate::send::decision::Pause;
+use crate::send::device_limits::DeviceLimit;
 
 const CODES: &str = "https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode";
 const SCALE: &str = "https://firebase.google.com/docs/cloud-messaging/scale-fcm";
@@ -55,6 +56,19 @@ const BACKOFF: Pause = Pause::Doubling { first: Duration::from_secs(10), longest
 const QUOTA: Pause = Pause::Doubling { first: Duration::from_secs(60), longest: Duration::from_secs(3600) };
 /// Somebody has to put the key in order at the console: asking more often helps nobody.
 const THIRD_PARTY: Pause = Pause::Fixed(Duration::from_secs(300));
+
+const fn limit(burst: u32, interval_ms: u64) -> DeviceLimit {
+    DeviceLimit { burst, interval: Duration::from_millis(interval_ms) }
+}
+
+/// Firebase's "Throttling and quotas" (<https://firebase.google.com/docs/cloud-messaging/throttling-and-quotas>): messages a
+/// minute and an hour to one device; collapsible ones in bursts of twenty, one more every three minutes.
+const DEVICE: &[DeviceLimit] = &[limit(240, 250), limit(5_000, 720), limit(20, 180_000)];
+
+/// What a device may get of messages that are collapsible or not.
+pub fn device_limits(collapsible: bool) -> &'static [DeviceLimit] {
+    if collapsible { DEVICE } else { &DEVICE[..2] }
+}
 
 /// The message can't be sent as it is.
 const MESSAGE: Decision = GiveUp(Reason::BadMessage);

@@ -1,25 +1,34 @@
 //! One HTTP/2 connection, and what became of each request on it.
+//!
+//! h2 is driven directly: it says how many streams the server allows and which of them a GOAWAY left out, and a request
+//! costs no task nor channel of its own.
 
-use std::error::Error as _;
-use std::future::Future;
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode, Uri, uri};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use bytes::{Bytes, BytesMut};
+use h2::RecvStream;
+use h2::client::{self, SendRequest};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, StatusCode, Uri, uri};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::Endpoint;
+use super::driver::Driver;
+use super::keepalive::KeepAlive;
 
 /// Above any answer of either provider.
 const MAX_ANSWER: usize = 64 << 10;
+/// Answers that may be on their way at once, so that none waits for leave to come.
+const CONNECTION_WINDOW: u32 = 1 << 20;
+/// How many streams are used before the server has said how many it allows.
+const UNTOLD_STREAMS: usize = 1;
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -57,17 +66,24 @@ pub enum RequestError {
     /// The provider has not acted on it, by its word or because it never left: it may be sent again freely.
     #[error("the connection did not take the request: {0}")]
     NotProcessed(String),
-    /// The provider may or may not have acted on it.
+    /// As before; and the connection takes no more.
+    #[error("the connection takes no more requests: {0}")]
+    Closing(String),
+    /// The connection was cut or reset: the provider may or may not have acted on it.
     #[error("no answer was seen: {0}")]
     Unanswered(String),
+    /// The provider may or may not have acted on it, and takes its time.
+    #[error("no answer was seen within {0:?}")]
+    TimedOut(Duration),
 }
 
-/// A connection. Clones share it.
-#[derive(Clone)]
+/// A connection. Dropped, it closes when what is under way on it has ended.
 pub struct Connection {
-    requests: SendRequest<Full<Bytes>>,
+    requests: SendRequest<Bytes>,
     endpoint: Arc<Endpoint>,
     timeout: Duration,
+    under_way: Arc<AtomicUsize>,
+    _held: oneshot::Sender<()>,
 }
 
 impl Connector {
@@ -76,80 +92,110 @@ impl Connector {
         Self { tls: tls.into(), timeouts }
     }
 
-    /// Opens a connection. The future beside it ends when the connection takes no more requests.
+    /// Opens a connection, which lives while somebody runs its driver.
     ///
     /// # Errors
     /// When the provider can't be reached, is not who it should be, or does not speak HTTP/2.
-    pub async fn connect(
-        &self,
-        endpoint: &Arc<Endpoint>,
-    ) -> io::Result<(Connection, impl Future<Output = ()> + Send + use<>)> {
+    pub async fn connect(&self, endpoint: &Arc<Endpoint>) -> io::Result<(Connection, Driver)> {
         match timeout(self.timeouts.connect, self.open(endpoint)).await {
             Ok(opened) => opened,
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "connecting took too long")),
         }
     }
 
-    async fn open(
-        &self,
-        endpoint: &Arc<Endpoint>,
-    ) -> io::Result<(Connection, impl Future<Output = ()> + Send + use<>)> {
+    async fn open(&self, endpoint: &Arc<Endpoint>) -> io::Result<(Connection, Driver)> {
         let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
         tcp.set_nodelay(true)?;
         let tls = self.tls.connect(endpoint.name.clone(), tcp).await?;
         if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "the provider does not speak HTTP/2"));
         }
-        let (requests, driver) = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .keep_alive_interval(self.timeouts.ping)
-            .keep_alive_timeout(self.timeouts.ping)
-            .handshake(TokioIo::new(tls))
+        let (requests, connection) = client::Builder::new()
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_max_send_streams(UNTOLD_STREAMS)
+            .enable_push(false)
+            .handshake(tls)
             .await
             .map_err(io::Error::other)?;
-        let connection =
-            Connection { requests, endpoint: Arc::clone(endpoint), timeout: self.timeouts.request };
-        let ended = async move {
-            if let Err(error) = driver.await {
-                tracing::debug!(%error, "a connection to a provider ended");
-            }
+        let under_way = Arc::new(AtomicUsize::new(0));
+        let (held, dropped) = oneshot::channel();
+        let keep_alive = KeepAlive::new(self.timeouts.ping, tokio::time::Instant::now());
+        let driver = Driver::new(
+            connection,
+            requests.clone(),
+            UNTOLD_STREAMS,
+            keep_alive,
+            Arc::clone(&under_way),
+            dropped,
+        );
+        let connection = Connection {
+            requests,
+            endpoint: Arc::clone(endpoint),
+            timeout: self.timeouts.request,
+            under_way,
+            _held: held,
         };
-        Ok((connection, ended))
+        Ok((connection, driver))
     }
 }
 
 impl Connection {
-    /// Whether it takes requests.
-    pub fn is_open(&self) -> bool {
-        !self.requests.is_closed()
-    }
-
     /// Posts to `path`, below the endpoint's own.
     ///
     /// # Errors
     /// [`RequestError`]
     pub async fn post(&self, path: &str, headers: HeaderMap, body: Bytes) -> Result<Answer, RequestError> {
-        let uri = Uri::builder()
-            .scheme(uri::Scheme::HTTPS)
-            .authority(self.endpoint.authority.clone())
-            .path_and_query(format!("{}{path}", self.endpoint.prefix))
-            .build()
-            .map_err(|error| RequestError::NotProcessed(error.to_string()))?;
-        let mut request = Request::post(uri).body(Full::new(body)).map_err(not_processed)?;
-        *request.headers_mut() = headers;
-        let mut requests = self.requests.clone();
-        let answered = async {
-            let response = requests.try_send_request(request).await.map_err(|failed| {
-                let never_left = failed.message().is_some();
-                classify(failed.error(), never_left)
-            })?;
-            let (head, body) = response.into_parts();
-            Ok(Answer { status: head.status, headers: head.headers, body: whole(body).await })
-        };
-        match timeout(self.timeout, answered).await {
+        let request = self.request(path, headers)?;
+        let _under_way = UnderWay::begin(&self.under_way);
+        match timeout(self.timeout, self.ask(request, body)).await {
             Ok(answered) => answered,
-            Err(_) => Err(RequestError::Unanswered(format!("{:?} have passed", self.timeout))),
+            Err(_) => Err(RequestError::TimedOut(self.timeout)),
         }
+    }
+
+    fn request(&self, path: &str, headers: HeaderMap) -> Result<Request<()>, RequestError> {
+        let path = match self.endpoint.prefix.as_str() {
+            "" => PathAndQuery::try_from(path),
+            prefix => PathAndQuery::try_from(format!("{prefix}{path}")),
+        };
+        let mut parts = uri::Parts::default();
+        parts.scheme = Some(uri::Scheme::HTTPS);
+        parts.authority = Some(self.endpoint.authority.clone());
+        parts.path_and_query = Some(path.map_err(not_processed)?);
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = Uri::from_parts(parts).map_err(not_processed)?;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    async fn ask(&self, request: Request<()>, body: Bytes) -> Result<Answer, RequestError> {
+        let mut requests = self.requests.clone();
+        poll_fn(|cx| requests.poll_ready(cx)).await.map_err(closing)?;
+        let (response, mut stream) = requests.send_request(request, body.is_empty()).map_err(closing)?;
+        // Each handle is counted by the connection; this one has done its work.
+        drop(requests);
+        if !body.is_empty() {
+            // What went wrong here the answer tells.
+            let _ = stream.send_data(body, true);
+        }
+        let (head, body) = response.await.map_err(|error| classify(&error))?.into_parts();
+        Ok(Answer { status: head.status, headers: head.headers, body: whole(body).await })
+    }
+}
+
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl<'a> UnderWay<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -157,23 +203,41 @@ fn not_processed(error: impl std::fmt::Display) -> RequestError {
     RequestError::NotProcessed(error.to_string())
 }
 
-async fn whole(body: Incoming) -> Bytes {
-    match Limited::new(body, MAX_ANSWER).collect().await {
-        Ok(whole) => whole.to_bytes(),
-        Err(_) => Bytes::new(),
+fn closing(error: h2::Error) -> RequestError {
+    // What is wrong with the request alone says nothing of the connection.
+    if error.is_library() || error.is_remote() || error.is_io() {
+        RequestError::Closing(error.to_string())
+    } else {
+        not_processed(error)
     }
+}
+
+async fn whole(mut body: RecvStream) -> Bytes {
+    let mut whole = BytesMut::new();
+    let mut first = None;
+    while let Some(read) = body.data().await {
+        let Ok(read) = read else { return Bytes::new() };
+        // Fails only for a stream that has ended.
+        let _ = body.flow_control().release_capacity(read.len());
+        if whole.len() + read.len() > MAX_ANSWER {
+            return Bytes::new();
+        }
+        // Nearly every answer is one frame: it is not copied.
+        if first.is_none() && whole.is_empty() {
+            first = Some(read);
+        } else {
+            whole.extend_from_slice(&first.replace(Bytes::new()).unwrap_or_default());
+            whole.extend_from_slice(&read);
+        }
+    }
+    first.filter(|_| whole.is_empty()).unwrap_or_else(|| whole.freeze())
 }
 
 /// A stream that was refused, or that a GOAWAY left out, was not processed (RFC 9113, sections 6.8 and 8.7). h2
 /// gives a remote GOAWAY as the error of exactly the streams that it left out; those under way when a connection
 /// is cut get an I/O error.
-fn classify(error: &hyper::Error, never_left: bool) -> RequestError {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
-    let refused = cause.is_some_and(|cause| {
-        cause.is_remote()
-            && (cause.is_go_away()
-                || (cause.is_reset() && cause.reason() == Some(h2::Reason::REFUSED_STREAM)))
-    });
-    let text = cause.map_or_else(|| error.to_string(), ToString::to_string);
-    if never_left || refused { RequestError::NotProcessed(text) } else { RequestError::Unanswered(text) }
+fn classify(error: &h2::Error) -> RequestError {
+    let refused = error.is_remote()
+        && (error.is_go_away() || (error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM)));
+    if refused { not_processed(error) } else { RequestError::Unanswered(error.to_string()) }
 }
