@@ -80,6 +80,7 @@ async fn what_is_wrong_with_credentials_is_named() {
         (json!({"sms": {}}), &["/sms"]),
         (with(&["apns", "environment"], json!("moon")), &["/apns/environment"]),
         (with(&["apns", "colour"], json!("red")), &["/apns/colour"]),
+        (with(&["apns", "per_minute"], json!(0)), &["/apns/per_minute"]),
         (
             with(&["apns", "private_key"], json!("x")),
             &["/fcm/service_account/private_key", "/apns/private_key"],
@@ -99,6 +100,16 @@ async fn what_is_wrong_with_credentials_is_named() {
         let answer = house.put(&format!("/v1/apps/{name}"), &json!({"apns": apns()})).await;
         assert_eq!(answer.pointers(), ["/path/app"], "{name}");
     }
+}
+
+#[tokio::test]
+async fn an_app_may_be_held_to_a_rate() {
+    let house = house().await;
+    let mut apns = apns();
+    apns["per_minute"] = 600.into();
+    let made = house.put("/v1/apps/shop", &json!({"apns": apns})).await;
+    assert_eq!((made.status, &made.json()["apns"]["per_minute"]), (201, &json!(600)));
+    assert_eq!(house.get("/v1/apps/shop").await.json()["apns"]["per_minute"], 600);
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ pub struct End {
 }
 
 /// What there is to do once the state is let go of.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Work {
     connect: usize,
     alarm: Option<Instant>,

@@ -53,8 +53,8 @@ const PUSH_ID: &str = "geopush_push_id";
 /// The data member by which the app on the phone knows what a tap opens.
 const LINK: &str = "geopush_link";
 
-/// How often idle lanes are looked for.
-const IDLE_CHECK: Duration = Duration::from_secs(30);
+/// How often idle lanes and connections are looked for, at most and at least.
+const IDLE_CHECK: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// What sending needs.
 #[derive(Clone)]
@@ -105,11 +105,12 @@ pub async fn serve(
     };
     let tls = transport::client_config(further_roots.as_deref())?;
     let connector = Connector::new(tls, config.timeouts);
+    let idle_check = (config.lanes.idle / 4).clamp(IDLE_CHECK.0, IDLE_CHECK.1);
     let lanes = Arc::new(Lanes::new(dependencies.apps, connector, config.lanes));
     let stage = Arc::new(SendStage::new(Arc::clone(&lanes), dependencies.clock, config.slices));
     tokio::select! {
         ended = run_stage(dependencies.log, stage, shutdown) => Ok(ended?),
-        () = lanes.close_idle(IDLE_CHECK) => Ok(()),
+        () = lanes.close_idle(idle_check) => Ok(()),
     }
 }
 

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod connections;
 mod faults;
+mod peer;
 mod providers;
 mod restarts;
 mod world;

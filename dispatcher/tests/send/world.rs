@@ -87,6 +87,13 @@ impl World {
         Self { log, sandbox, apps, config, sending: None, _dir: dir }
     }
 
+    /// Trusts a further root; before sending starts.
+    pub fn trust(&self, ca_pem: &str) {
+        let path = self.config.provider_ca.as_ref().unwrap();
+        let known = std::fs::read_to_string(path).unwrap();
+        std::fs::write(path, format!("{known}\n{ca_pem}")).unwrap();
+    }
+
     /// Starts sending.
     pub fn send(&mut self) {
         let shutdown = CancellationToken::new();
@@ -111,6 +118,9 @@ impl World {
         let (_, serving) = self.sending.take().unwrap();
         serving.abort();
         assert!(serving.await.is_err_and(|error| error.is_cancelled()));
+        // What it was writing may still be written: after this it is.
+        let last = Record::new(Topic::Rejected, &b"last"[..], &b"{}"[..]);
+        self.log.append(vec![last]).await.unwrap();
     }
 
     /// A push that lives for an hour.

@@ -74,9 +74,8 @@ impl Provider for Fcm {
         self.tokens.forget(refused);
     }
 
-    fn device_limits(&self, _push: &Push) -> &'static [DeviceLimit] {
-        // No push has a collapse key, so none is collapsible.
-        rules::device_limits(false)
+    fn device_limits(&self, push: &Push) -> &'static [DeviceLimit] {
+        rules::device_limits(push.message.android.collapse_key.is_some())
     }
 
     fn has_shared_quota(&self) -> bool {
