@@ -32,14 +32,30 @@ pub struct Delivery {
     pub finished_at: UnixMillis,
     /// The provider's name for it.
     pub provider_message_id: Option<String>,
-    /// The token that the provider called dead: to be dropped if it is still the device's. In no log line.
-    pub dead_token: Option<String>,
+    /// The token that the provider called dead.
+    pub dead_token: Option<DeadToken>,
     /// Which of the campaign's variants, if it has any.
     pub variant: Option<String>,
     /// How often it was put off to a topic of retries.
     pub deferrals: u32,
     /// What could not be delivered, to be looked at and sent anew: of a failed one that is not the token's fault.
     pub dead_letter: Option<Message>,
+}
+
+/// A token that a provider called dead: to be dropped if it is still the device's and was not registered since, even as
+/// the same one. `Debug` shows no token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DeadToken {
+    /// The token. In no log line.
+    pub token: String,
+    /// When it was dead: by the provider's word, or when it was asked.
+    pub at: UnixMillis,
+}
+
+impl fmt::Debug for DeadToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeadToken").field("at", &self.at).finish_non_exhaustive()
+    }
 }
 
 impl Delivery {
@@ -185,7 +201,8 @@ impl From<&Delivery> for v1::Delivery {
             created_at_ms: d.created_at.0,
             finished_at_ms: d.finished_at.0,
             provider_message_id: d.provider_message_id.clone().unwrap_or_default(),
-            dead_token: d.dead_token.clone().unwrap_or_default(),
+            dead_token: d.dead_token.as_ref().map(|dead| dead.token.clone()).unwrap_or_default(),
+            dead_token_at_ms: d.dead_token.as_ref().map_or(0, |dead| dead.at.0),
             variant: d.variant.clone(),
             deferrals: d.deferrals,
             dead_letter: d.dead_letter.as_ref().map(Into::into),
@@ -198,6 +215,7 @@ impl TryFrom<v1::Delivery> for Delivery {
 
     fn try_from(d: v1::Delivery) -> Result<Self, WireError> {
         let text = |text: String| (!text.is_empty()).then_some(text);
+        let dead_at = UnixMillis(if d.dead_token_at_ms == 0 { d.finished_at_ms } else { d.dead_token_at_ms });
         Ok(Self {
             provider: Provider::of_wire(d.provider()),
             outcome: wire::present(Outcome::of_wire(d.outcome()), "outcome")?,
@@ -213,7 +231,7 @@ impl TryFrom<v1::Delivery> for Delivery {
             created_at: UnixMillis(d.created_at_ms),
             finished_at: UnixMillis(d.finished_at_ms),
             provider_message_id: text(d.provider_message_id),
-            dead_token: text(d.dead_token),
+            dead_token: text(d.dead_token).map(|token| DeadToken { token, at: dead_at }),
             variant: d.variant,
             deferrals: d.deferrals,
             dead_letter: d.dead_letter.map(Into::into),

@@ -28,7 +28,7 @@ mod zone;
 
 pub use campaign::{Campaign, CampaignStatus, Variant};
 pub use config::{ApiKey, App, Config, ConfigItem, KeyHash, KeyKind};
-pub use delivery::{Delivery, Outcome, Reason};
+pub use delivery::{DeadToken, Delivery, Outcome, Reason};
 pub use device_state::{DeviceEntry, DeviceState, Membership};
 pub use fix::Fix;
 pub use hours::{DailyWindow, Hours, InvalidTime, TimeOfDay, Weekday};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use geopush_log::{AppendError, Record, SharedLog, Topic};
 use geopush_model::{
-    Config, ConfigItem, DeviceId, DeviceKey, Ping, PingKind, TenantId, UnixMillis, Wire as _,
+    Config, ConfigItem, DeadToken, DeviceId, DeviceKey, Ping, PingKind, TenantId, UnixMillis, Wire as _,
 };
 use geopush_store::tables::{DevicePositionRow, DeviceRow, device_bucket};
 use geopush_store::{Direction, Page, Store, StoreError, Timestamp};
@@ -26,7 +26,7 @@ pub struct Device {
     pub app: Option<String>,
     /// Its address with the push provider. In no log line.
     pub push_token: Option<String>,
-    /// When that token was registered.
+    /// When that token was last registered; in a change none for: just now.
     pub token_at: Option<UnixMillis>,
     /// BCP 47.
     pub locale: Option<String>,
@@ -312,7 +312,7 @@ impl Devices {
             }
             let token = next.push_token.clone();
             change(&mut next);
-            if next.push_token != token {
+            if next.push_token != token || next.token_at.is_none() {
                 next.token_at = next.push_token.is_some().then_some(now);
             }
             if self.write(&next, false, replaced).await? {
@@ -360,7 +360,7 @@ impl Devices {
         Err(DeviceError::Conflict)
     }
 
-    /// Drops a token that a provider called dead, if it is still the device's.
+    /// Drops a token that a provider called dead, if it is still the device's and was not registered since.
     ///
     /// # Errors
     /// When the store fails.
@@ -368,12 +368,16 @@ impl Devices {
         &self,
         tenant: TenantId,
         device: &DeviceId,
-        token: &str,
+        dead: &DeadToken,
         now: UnixMillis,
     ) -> Result<bool, StoreError> {
         for _ in 0..MOST_TRIES {
             let row = self.row(tenant, device).await?.filter(|row| !row.deleted);
-            let Some(row) = row.filter(|row| row.push_token.as_deref() == Some(token)) else {
+            let is_dead = |row: &DeviceRow| {
+                row.push_token.as_deref() == Some(dead.token.as_str())
+                    && row.token_at.is_none_or(|registered_at| registered_at.0 <= dead.at.0)
+            };
+            let Some(row) = row.filter(is_dead) else {
                 return Ok(false);
             };
             let version = row.version;

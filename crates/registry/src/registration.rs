@@ -91,6 +91,10 @@ impl Registration {
         set(&mut device.platform, self.platform.as_ref());
         set(&mut device.app, self.app.as_ref());
         set(&mut device.push_token, self.push_token.as_ref());
+        if self.push_token.is_some() {
+            // Registered just now, even if it is the same: an older word that it is dead counts no longer.
+            device.token_at = None;
+        }
         set(&mut device.locale, self.locale.as_ref());
         set(&mut device.timezone, self.timezone.as_ref());
         set(&mut device.attributes, self.attributes.as_ref());

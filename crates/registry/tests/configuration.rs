@@ -8,15 +8,16 @@ use geopush_embedded::Database;
 use geopush_geometry::Shape;
 use geopush_log::{Cursor, EmbeddedLog, Received, SharedLog, Topic, Until};
 use geopush_model::{
-    Config, ConfigItem, DeviceId, Ping, PingKind, TenantId, TenantSettings, UnixMillis, Wire as _, Zone,
-    ZoneId,
+    Config, ConfigItem, DeadToken, DeviceId, Ping, PingKind, TenantId, TenantSettings, UnixMillis, Wire as _,
+    Zone, ZoneId,
 };
 use geopush_registry::{
     AppCredentials, Change, ChangeError, DeviceError, Devices, Directory, KnownDevices, NewKey, Platform,
-    Publisher, Sealer, app_row, create_tenant, zone_row,
+    Publisher, Registration, Sealer, app_row, create_tenant, zone_row,
 };
 use geopush_store::tables::{DEVICE_BUCKETS, IntentRow, TenantRow, ZoneRow};
 use geopush_store::{EmbeddedStore, Store, Timestamp};
+use serde_json::json;
 use uuid::Uuid;
 
 const TENANT: TenantId = TenantId(Uuid::from_u128(1));
@@ -244,13 +245,21 @@ async fn a_device_lives_and_dies_and_its_version_never_goes_back() {
     assert_eq!(
         (same.token_at, same.created_at),
         (Some(NOW.plus_ms(5)), NOW),
-        "the same token was not registered anew"
+        "a change of something else is no registration"
     );
     let stale = devices.upsert(TENANT, &id, Some(2), NOW, register).await;
     assert!(matches!(stale, Err(DeviceError::Conflict)));
 
-    assert!(!devices.drop_token_if(TENANT, &id, "t0", NOW).await.unwrap());
-    assert!(devices.drop_token_if(TENANT, &id, "t1", NOW).await.unwrap());
+    let again = Registration::from_json(&json!({ "push_token": "t1" })).unwrap();
+    let registered_at = NOW.plus_ms(20);
+    let anew =
+        devices.upsert(TENANT, &id, None, registered_at, |device| again.apply(device)).await.unwrap().0;
+    assert_eq!((anew.version, anew.token_at), (4, Some(registered_at)), "the same token, registered anew");
+    let dead = |token: &str, at| DeadToken { token: token.to_owned(), at };
+    for dead in [dead("t0", NOW.plus_ms(99)), dead("t1", NOW.plus_ms(19))] {
+        assert!(!devices.drop_token_if(TENANT, &id, &dead, NOW).await.unwrap(), "{dead:?}");
+    }
+    assert!(devices.drop_token_if(TENANT, &id, &dead("t1", registered_at), NOW).await.unwrap());
     assert_eq!(devices.get(TENANT, &id).await.unwrap().unwrap().push_token, None);
 
     assert!(devices.delete(TENANT, &id, None, NOW).await.unwrap());
@@ -262,7 +271,7 @@ async fn a_device_lives_and_dies_and_its_version_never_goes_back() {
 
     devices.ensure(TENANT, &id, NOW).await.unwrap();
     let reborn = devices.get(TENANT, &id).await.unwrap().unwrap();
-    assert_eq!((reborn.version, reborn.platform), (6, None), "nothing of the deleted device is left");
+    assert_eq!((reborn.version, reborn.platform), (7, None), "nothing of the deleted device is left");
     let keys = [
         geopush_model::DeviceKey { tenant: TENANT, device: id.clone() },
         geopush_model::DeviceKey { tenant: TENANT, device: DeviceId::new("nobody").unwrap() },

@@ -201,14 +201,15 @@ impl RecordStage {
         put(&self.store, rows, self.rows_at_once).await
     }
 
-    /// Drops the tokens that providers called dead, where they are still the devices'.
+    /// Drops the tokens that providers called dead, where they are still the devices' and were not
+    /// registered since.
     async fn drop_tokens(&self, deliveries: &[(Offset, Delivery)]) -> Result<(), StoreError> {
-        let dead = deliveries.iter().filter_map(|(_, d)| Some((d, d.dead_token.as_deref()?)));
+        let dead = deliveries.iter().filter_map(|(_, d)| Some((d, d.dead_token.as_ref()?)));
         let now = UnixMillis(self.clock.now_ms());
         stream::iter(dead)
             .map(Ok)
-            .try_for_each_concurrent(DROPS, async |(delivery, token)| {
-                let dropped = self.devices.drop_token_if(delivery.tenant, &delivery.device, token, now).await;
+            .try_for_each_concurrent(DROPS, async |(delivery, dead)| {
+                let dropped = self.devices.drop_token_if(delivery.tenant, &delivery.device, dead, now).await;
                 let outcome = match dropped {
                     Ok(true) => "dropped",
                     Ok(false) => "replaced_before",

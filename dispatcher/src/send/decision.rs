@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use geopush_model::Reason;
+use geopush_model::{Reason, UnixMillis};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 /// What to do about a push, now that its provider has answered.
@@ -79,6 +79,8 @@ pub struct Verdict {
     pub retry_after: Option<Duration>,
     /// The provider's name for the push.
     pub message_id: Option<String>,
+    /// When the device's token was dead, if it is.
+    pub dead_at: Option<UnixMillis>,
     /// The status and the provider's reason, for the operator.
     pub said: String,
 }

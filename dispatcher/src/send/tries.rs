@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use geopush_model::{Delivery, Outcome, Push, Reason, UnixMillis};
+use geopush_model::{DeadToken, Delivery, Outcome, Push, Reason, UnixMillis};
 
 use super::decision::{Decision, Pause};
 use super::lane::Attempt;
@@ -46,6 +46,7 @@ pub struct Ending {
     attempts: u32,
     message_id: Option<String>,
     drop_token: bool,
+    dead_at: Option<UnixMillis>,
 }
 
 impl Tries {
@@ -65,7 +66,7 @@ impl Tries {
                         self.credential_renewed = false;
                         self.wait(pause, verdict.retry_after, jitter)
                     }
-                    Decision::DropToken => self.dead_token(),
+                    Decision::DropToken => self.dead_token(verdict.dead_at),
                     Decision::RenewCredential if self.credential_renewed => {
                         self.failed(Reason::BadCredentials)
                     }
@@ -96,7 +97,7 @@ impl Tries {
                 self.wait(Pause::CONNECTION, retry_after, jitter)
             }
             Attempt::Unsendable(Unsendable::TooLarge) => self.failed(Reason::TooLarge),
-            Attempt::Unsendable(Unsendable::BadToken) => self.dead_token(),
+            Attempt::Unsendable(Unsendable::BadToken) => self.dead_token(None),
         }
     }
 
@@ -107,15 +108,22 @@ impl Tries {
 
     fn ending(&self) -> Ending {
         let outcome = Outcome::Failed;
-        Ending { outcome, reason: None, attempts: self.attempts, message_id: None, drop_token: false }
+        Ending {
+            outcome,
+            reason: None,
+            attempts: self.attempts,
+            message_id: None,
+            drop_token: false,
+            dead_at: None,
+        }
     }
 
     fn failed(&self, reason: Reason) -> Step {
         Step::End(Ending { reason: Some(reason), ..self.ending() })
     }
 
-    fn dead_token(&self) -> Step {
-        Step::End(Ending { reason: Some(Reason::DeadToken), drop_token: true, ..self.ending() })
+    fn dead_token(&self, dead_at: Option<UnixMillis>) -> Step {
+        Step::End(Ending { reason: Some(Reason::DeadToken), drop_token: true, dead_at, ..self.ending() })
     }
 
     /// Its time ran out.
@@ -150,7 +158,9 @@ impl Ending {
             created_at: push.created_at,
             finished_at,
             provider_message_id: self.message_id,
-            dead_token: self.drop_token.then(|| push.token.clone()),
+            dead_token: self
+                .drop_token
+                .then(|| DeadToken { token: push.token.clone(), at: self.dead_at.unwrap_or(finished_at) }),
             variant: push.variant.clone(),
             deferrals: 0,
             dead_letter: None,
@@ -168,7 +178,14 @@ mod tests {
 
     fn answered(decision: Decision) -> Attempt {
         let (said, source) = (String::new(), "");
-        Attempt::Answered(Verdict { decision, source, retry_after: None, message_id: None, said })
+        Attempt::Answered(Verdict {
+            decision,
+            source,
+            retry_after: None,
+            message_id: None,
+            dead_at: None,
+            said,
+        })
     }
 
     fn ends(step: Step) -> Ending {
@@ -217,7 +234,7 @@ mod tests {
         for (decision, expected) in cases {
             let ending = ends(Tries::default().after(answered(decision), 0.0));
             let delivery = ending.delivery(&push, UnixMillis(5));
-            assert_eq!(delivery.dead_token, expected, "{decision:?}");
+            assert_eq!(delivery.dead_token.map(|dead| dead.token), expected, "{decision:?}");
             assert_eq!(delivery.reason.is_none(), delivery.outcome == Outcome::Accepted);
         }
     }

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use geopush_geometry::Position;
 use geopush_log::{Record, Topic};
 use geopush_model::{
-    CampaignId, Delivery, DeviceEntry, DeviceState, ExitReason, Fix, Outcome, Reason, SendId, Source,
-    Transition, TransitionKind, UnixMillis, Wire as _,
+    CampaignId, DeadToken, Delivery, DeviceEntry, DeviceState, ExitReason, Fix, Outcome, Reason, SendId,
+    Source, Transition, TransitionKind, UnixMillis, Wire as _,
 };
 use geopush_store::tables::{
     DeliveryByDeviceRow, DeviceMonthRow, DevicePositionRow, PRESENCE_SHARDS, PresenceByDeviceRow,
@@ -237,28 +237,35 @@ async fn positions_come_from_devices_own_records_and_from_buckets() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_token_goes_unless_the_device_has_another_by_now() {
+async fn a_dead_token_goes_unless_the_device_has_another_by_now_or_has_registered_it_since() {
     let mut house = House::new().await;
-    house.furnish(&["d1", "d2"]).await;
+    house.furnish(&["d1", "d2", "d3"]).await;
     house.start_record();
     let campaign = Source::Campaign(CampaignId(Uuid::from_u128(1)));
+    let registered = house.devices.get(TENANT, &id("d3")).await.unwrap().unwrap().token_at.unwrap();
     let dead = |device: &str, token: &str, n| Delivery {
-        dead_token: Some(token.to_owned()),
+        dead_token: Some(DeadToken { token: token.to_owned(), at: registered.plus_ms(60_000) }),
         reason: Some(Reason::DeadToken),
         ..delivery(device, n, campaign, Outcome::Failed)
     };
-    let records =
-        [dead("d2", "an older token", 1), dead("stranger", "token of d1", 2), dead("d1", "token of d1", 3)];
+    let dead_before = DeadToken { token: "token of d3".to_owned(), at: registered.plus_ms(-1) };
+    let records = [
+        dead("d2", "an older token", 1),
+        dead("stranger", "token of d1", 2),
+        dead("d1", "token of d1", 3),
+        Delivery { dead_token: Some(dead_before), ..dead("d3", "", 4) },
+    ];
     house.append(records.iter().map(delivery_record)).await;
     house
         .eventually("the totals", async || {
-            (totals(&house, campaign.id()).await.get("failed") == Some(&3)).then_some(())
+            (totals(&house, campaign.id()).await.get("failed") == Some(&4)).then_some(())
         })
         .await;
     house.stop().await;
     let token = async |device| house.devices.get(TENANT, &id(device)).await.unwrap().unwrap().push_token;
     assert_eq!(token("d1").await, None);
     assert_eq!(token("d2").await.as_deref(), Some("token of d2"));
+    assert_eq!(token("d3").await.as_deref(), Some("token of d3"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -44,7 +44,7 @@ async fn tokens_that_a_provider_calls_dead_are_named_in_the_delivery() {
             (Outcome::Failed, Some(Reason::DeadToken)),
             "{token}"
         );
-        assert_eq!(delivery.dead_token, Some(token));
+        assert_eq!(delivery.dead_token.map(|dead| dead.token), Some(token));
     }
     assert_eq!(world.sandbox.sent_count(), 0);
 }

@@ -76,8 +76,11 @@ impl Provider for Apns {
             decision => decision,
         };
         let id = answer.headers.get("apns-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        // An answer is about the token as it was when it was asked about.
+        let dead_at = (decision == Decision::DropToken).then(|| said.timestamp.map_or(now, UnixMillis));
         Verdict {
             decision,
+            dead_at,
             source: rule.source,
             retry_after: retry_after(&answer.headers, now),
             message_id: id.filter(|_| decision == Decision::Sent),

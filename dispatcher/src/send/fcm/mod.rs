@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue};
 use self::answer::Said;
 use self::auth::TokenSource;
 use self::token_cache::TokenCache;
-use super::decision::Verdict;
+use super::decision::{Decision, Verdict};
 use super::device_limits::DeviceLimit;
 use super::provider::{CredentialError, Message, Provider, Unsendable, Unusable, retry_after};
 use super::transport::{Answer, Connector, Endpoint};
@@ -87,6 +87,8 @@ impl Provider for Fcm {
         let rule = rules::rule(answer.status.as_u16(), said.says());
         Verdict {
             decision: rule.decision,
+            // FCM does not say since when; an answer is about the token as it was when it was asked about.
+            dead_at: (rule.decision == Decision::DropToken).then_some(now),
             source: rule.source,
             retry_after: retry_after(&answer.headers, now),
             said: format!("{} {}", answer.status.as_u16(), said.code.as_deref().unwrap_or_default()),
