@@ -43,7 +43,7 @@ pub(crate) fn complete(document: &OpenApi) -> Value {
     });
     document["components"]["schemas"]["Problem"] = problem_schema();
     document["tags"] =
-        ["zones", "devices", "transitions", "deliveries", "apps", "campaigns", "sends", "settings"]
+        ["zones", "devices", "transitions", "deliveries", "apps", "campaigns", "events", "sends", "settings"]
             .map(|name| json!({"name": name}))
             .into();
     document["components"]["responses"] = problems();

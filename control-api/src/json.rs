@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use geopush_model::UnixMillis;
+use geopush_model::{DeviceId, UnixMillis};
 use geopush_service::http::Invalid;
 use geopush_service::time::parse_rfc3339_ms;
 use serde_json::{Map, Value};
@@ -206,6 +206,12 @@ impl Members {
             self.fail(name, "invalid_value", format!("give {}", known.join(" or ")));
         }
         found
+    }
+
+    /// A device's id.
+    pub fn device(&mut self, name: &str) -> Option<DeviceId> {
+        let Value::String(text) = self.take(name)? else { return self.wrong_type(name, "a string") };
+        DeviceId::new(&text).map_err(|error| self.fail(name, "invalid_value", error.to_string())).ok()
     }
 
     /// A time as in RFC 3339.

@@ -17,6 +17,7 @@ mod devices;
 mod docs;
 mod error;
 mod etag;
+mod events;
 mod hours;
 mod idempotency;
 mod json;

@@ -16,8 +16,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::state::{Api, Dependencies};
 use crate::zones::IMPORT;
 use crate::{
-    ApiConfig, apps, auth, campaigns, deliveries, devices, docs, idempotency, presence, sends, settings,
-    transitions, zones,
+    ApiConfig, apps, auth, campaigns, deliveries, devices, docs, events, idempotency, presence, sends,
+    settings, transitions, zones,
 };
 
 /// How often changes that died half way are looked for, and how old they must be.
@@ -37,6 +37,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .merge(apps::routes())
         .merge(campaigns::routes())
         .merge(sends::routes())
+        .merge(events::routes())
         .merge(settings::routes())
 }
 

@@ -3,6 +3,7 @@
 mod answer;
 mod input;
 mod message;
+mod preview;
 mod trigger;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 
 pub(crate) use input::read_app;
 pub(crate) use message::{MessageAnswer, read_message};
+pub(crate) use trigger::MOST_EVENT_NAME;
 
 use crate::auth::Tenant;
 use crate::error::ApiError;
@@ -38,6 +40,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(read, replace, delete))
         .routes(routes!(activate))
         .routes(routes!(pause))
+        .merge(preview::routes())
 }
 
 /// How often a change that lost a race is tried again, where the caller named no version.

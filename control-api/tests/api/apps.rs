@@ -19,7 +19,7 @@ fn apns() -> Value {
         "environment": "sandbox"})
 }
 
-fn fcm() -> Value {
+pub fn fcm() -> Value {
     let mut buffer = [0; 2048];
     let key = SigningKey::generate(KeySize::Rsa2048).unwrap();
     json!({"service_account": {"type": "service_account", "project_id": "p", "client_email": "e",

@@ -25,7 +25,7 @@ fn calls() -> Vec<String> {
 async fn no_route_is_open_to_others_than_holders_of_a_secret_key() {
     let house = house().await;
     let calls = calls();
-    assert_eq!(calls.len(), 31);
+    assert!(calls.len() > 30, "{calls:?}");
     for call in calls {
         let (method, path) = call.split_once(' ').unwrap();
         let bare = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
