@@ -87,8 +87,14 @@ impl Roles {
     }
 
     pub fn expand(&mut self, config: ExpandConfig, shared: &Shared) {
-        let readiness = self.health.register("expand");
-        let dependencies = ExpandDependencies { log: shared.log(), store: shared.store.clone(), readiness };
+        let dependencies = ExpandDependencies {
+            log: shared.log(),
+            store: shared.store.clone(),
+            devices: shared.devices.clone(),
+            directory: Arc::clone(&shared.directory),
+            clock: SystemClock::shared(),
+            readiness: self.health.register("expand"),
+        };
         let shutdown = self.shutdown.token();
         self.running.spawn("expand", async move { Ok(expand::serve(config, dependencies, shutdown).await?) });
     }

@@ -56,11 +56,11 @@ async fn ten_thousand_devices_are_asked_for_once_each_through_ten_kills() {
     let jobs = send(&house, 9, 10_000, 4, "running").await;
     house.append(jobs).await;
     for tenth in 1..=9 {
-        house.start_expand(170);
+        house.start_expand(170).await;
         house.wait_for(&[Topic::PushRequests], tenth * 1_000).await;
         house.kill().await;
     }
-    house.start_expand(170);
+    house.start_expand(170).await;
     house.wait_for(&[Topic::PushRequests], 10_000).await;
     house.stop().await;
     let requests = requested(&house, 9).await;
@@ -82,7 +82,7 @@ async fn a_page_that_is_just_full_is_the_last() {
         let jobs = send(&house, id, devices, 1, "running").await;
         house.append(jobs).await;
     }
-    house.start_expand(10);
+    house.start_expand(10).await;
     house.wait_for(&[Topic::PushRequests], 42).await;
     house.stop().await;
     for (id, devices) in [(1, 0), (2, 1), (3, 10), (4, 11), (5, 20)] {
@@ -95,13 +95,13 @@ async fn a_page_that_is_just_full_is_the_last() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_job_ends_and_blocks_nobody() {
     let mut house = House::new().await;
-    let cancelled = send(&house, 2, 5, 1, "cancelled").await;
+    let unreadable = send(&house, 2, 5, 1, "lost").await;
     let good = send(&house, 3, 5, 1, "running").await;
     // All to one partition: they wait for one another.
     let garbage = Record::new(Topic::Jobs, "garbage", "no protobuf");
     let dead = [job(1, 0), garbage, Record::tombstone(Topic::Jobs, "garbage")];
-    house.append(dead.into_iter().chain(cancelled).chain(good).map(|record| record.at(0))).await;
-    house.start_expand(10);
+    house.append(dead.into_iter().chain(unreadable).chain(good).map(|record| record.at(0))).await;
+    house.start_expand(10).await;
     house.wait_for(&[Topic::PushRequests], 5).await;
     house.stop().await;
     assert_eq!(requested(&house, 2).await, []);
@@ -115,7 +115,7 @@ async fn a_small_send_does_not_wait_for_a_large_one() {
     let large = send(&house, 1, 2_000, 1, "running").await;
     let small = send(&house, 2, 5, 1, "running").await;
     house.append(large.into_iter().chain(small).map(|record| record.at(0))).await;
-    house.start_expand(10);
+    house.start_expand(10).await;
     let first: Vec<_> = house.wait_for(&[Topic::PushRequests], 2_005).await;
     house.stop().await;
     // Each partition has a part of the small send, near its beginning: only the first page came before.

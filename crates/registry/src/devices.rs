@@ -159,6 +159,8 @@ impl std::fmt::Debug for Device {
 pub struct DevicePage {
     /// Those that can be read and are not deleted.
     pub devices: Vec<Device>,
+    /// How many rows it is made of.
+    pub rows: usize,
     /// Rows that can't be read.
     pub unreadable: usize,
     /// Where the next page begins; none: the bucket has no more rows.
@@ -252,8 +254,8 @@ impl Devices {
         let rows: Vec<DeviceRow> = self.store.page(&(tenant.0, bucket), &page).await?;
         let last = rows.last().filter(|_| rows.len() == limit);
         let next = last.map(|row| DeviceId::new(&row.device)).transpose();
-        let mut found =
-            DevicePage { next: next.map_err(|_| corrupt::<DeviceRow>("device"))?, ..DevicePage::default() };
+        let next = next.map_err(|_| corrupt::<DeviceRow>("device"))?;
+        let mut found = DevicePage { rows: rows.len(), next, ..DevicePage::default() };
         for row in rows.into_iter().filter(|row| !row.deleted) {
             match Device::of_row(row) {
                 Ok(device) => found.devices.push(device),

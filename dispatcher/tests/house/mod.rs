@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use geopush_dispatcher::{expand, plan, record};
+use geopush_dispatcher::expand::{self, ExpandConfig};
+use geopush_dispatcher::{plan, record};
 use geopush_embedded::Database;
 use geopush_geometry::Position;
 use geopush_log::{Cursor, EmbeddedLog, Received, Record, SharedLog, Topic, Until};
@@ -99,15 +100,22 @@ impl House {
         });
     }
 
-    pub fn start_expand(&mut self, page: usize) {
+    pub async fn start_expand(&mut self, page: usize) {
+        self.start_expand_with(ExpandConfig { page, ..ExpandConfig::default() }).await;
+    }
+
+    pub async fn start_expand_with(&mut self, config: ExpandConfig) {
         let dependencies = expand::ExpandDependencies {
             log: self.log.clone(),
             store: self.store.clone(),
+            devices: self.devices.clone(),
+            directory: Arc::new(Directory::follow(self.log.clone(), None).await.unwrap()),
+            clock: Arc::new(self.clock.clone()),
             readiness: self.health.register("expand"),
         };
         let shutdown = self.shutdown.clone();
         self.tasks.spawn(async move {
-            expand::serve(expand::ExpandConfig { page }, dependencies, shutdown).await.unwrap();
+            expand::serve(config, dependencies, shutdown).await.unwrap();
         });
     }
 

@@ -33,7 +33,7 @@ table! {
 table! {
     /// How far a shard of a send, or of a campaign's run (by its cause), is expanded. Written before its page is, so
     /// that nothing is asked for that no row counts.
-    pub struct SendShardRow: "send_shards" in History, plain, ascending, ttl_days 30 {
+    pub struct SendShardRow: "send_shards" in History, plain, ascending, ttl_days 90 {
         partition { tenant: Uuid, send: Uuid }
         clustering { shard: i32 }
         values {
