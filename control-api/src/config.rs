@@ -32,7 +32,7 @@ impl ApiConfig {
             max_send_body: reader.with_default(
                 "api.max_send_body",
                 "the largest body of a send",
-                ByteSize::mib(4),
+                ByteSize::mib(16),
             ),
             max_import_body: reader.with_default(
                 "api.max_import_body",

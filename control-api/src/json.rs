@@ -66,6 +66,11 @@ impl Members {
         self.members.get(name).and_then(Value::as_array).is_some_and(|values| !values.is_empty())
     }
 
+    /// Whether a member is there and not `null`.
+    pub fn is_given(&self, name: &str) -> bool {
+        self.members.get(name).is_some_and(|value| !value.is_null())
+    }
+
     /// A member that must be there.
     pub fn require<T>(&mut self, name: &str, read: impl FnOnce(&mut Self, &str) -> Option<T>) -> Option<T> {
         if self.members.get(name).is_none_or(Value::is_null) {
