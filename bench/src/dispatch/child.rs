@@ -1,8 +1,9 @@
 //! The provider's process, as the bench sees it.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use geopush_registry::AppCredentials;
 use geopush_service::BoxError;
@@ -15,6 +16,7 @@ use crate::usage::cpu_seconds_of;
 /// A running provider; it ends with this.
 pub struct Provider {
     child: Child,
+    told: BufReader<ChildStdout>,
     dir: TempDir,
     hello: Hello,
 }
@@ -34,10 +36,10 @@ impl Provider {
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = child.stdout.take().ok_or("the provider's process has no output")?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
+        let (mut told, mut line) = (BufReader::new(stdout), String::new());
+        told.read_line(&mut line)?;
         let hello = serde_json::from_str(&line).map_err(|_| "the provider's process did not start")?;
-        Ok(Self { child, dir, hello })
+        Ok(Self { child, told, dir, hello })
     }
 
     /// Where it listens: `https://host:port`.
@@ -63,6 +65,17 @@ impl Provider {
         let mut account = self.hello.service_account.clone();
         account["project_id"] = json!(project);
         Ok(serde_json::from_value(json!({"fcm": {"service_account": account, "base_url": self.hello.url}}))?)
+    }
+
+    /// Ends it; gives how many pushes it took and refused, by project.
+    ///
+    /// # Errors
+    /// When it does not end well.
+    pub fn finish(mut self) -> Result<BTreeMap<String, [u64; 2]>, BoxError> {
+        drop(self.child.stdin.take());
+        let mut line = String::new();
+        self.told.read_line(&mut line)?;
+        Ok(serde_json::from_str(&line).map_err(|_| "the provider's process did not end well")?)
     }
 
     /// Seconds of processor time that it has used.

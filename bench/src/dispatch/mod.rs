@@ -2,11 +2,14 @@
 //!
 //! [`send`]: the send stage over TLS to a provider in another process, against `h2load`, at half of what goes, and beside
 //! an app with errors. [`memory`]: what it holds while it sends very many.
+//! [`million`]: a send to very many devices on the embedded system, planned, sent, recorded and held against what the
+//! provider counted.
 
 mod child;
 mod feed;
 pub mod h2load;
 pub mod memory;
+pub mod million;
 pub mod send;
 mod sender;
 pub mod server;
@@ -25,6 +28,8 @@ pub enum Part {
     Send,
     /// What sending very many pushes holds in memory.
     Memory,
+    /// A send to very many devices, from the call to the last row.
+    Million,
 }
 
 /// What to do.
@@ -42,12 +47,18 @@ pub struct Options {
     /// Pushes that memory is looked at over.
     #[arg(long, default_value_t = 10_000_000)]
     pub many: u64,
+    /// Devices of the send to very many.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub devices: u64,
     /// Connections of an app to its provider.
     #[arg(long, default_value_t = 2)]
     pub connections: usize,
     /// Requests under way on each of them.
     #[arg(long, default_value_t = 100)]
     pub streams: usize,
+    /// Where the embedded system's files go meanwhile; best on the disk that is to be measured.
+    #[arg(long, default_value = "bench-results")]
+    pub scratch: PathBuf,
     /// This program, to be started as the provider; none: what runs.
     #[arg(skip)]
     pub program: Option<PathBuf>,
@@ -59,11 +70,12 @@ impl Options {
     }
 
     fn parameters(&self) -> BTreeMap<String, serde_json::Value> {
-        let all: [(&str, serde_json::Value); 6] = [
+        let all: [(&str, serde_json::Value); 7] = [
             ("only", format!("{:?}", self.only).into()),
             ("rounds", self.rounds.into()),
             ("pushes", self.pushes.into()),
             ("many", self.many.into()),
+            ("devices", self.devices.into()),
             ("connections", self.connections.into()),
             ("streams", self.streams.into()),
         ];
@@ -76,8 +88,8 @@ impl Options {
 /// # Errors
 /// When it could not be done; what was done wrongly is in the report's checks.
 pub async fn run(options: &Options) -> Result<Report, BoxError> {
-    if options.rounds == 0 || options.pushes == 0 || options.many == 0 {
-        return Err("rounds, pushes and many must be above 0".into());
+    if options.rounds == 0 || options.pushes == 0 || options.many == 0 || options.devices == 0 {
+        return Err("rounds, pushes, many and devices must be above 0".into());
     }
     let mut report = Report::begin("dispatch", 0);
     report.parameters = options.parameters();
@@ -88,6 +100,10 @@ pub async fn run(options: &Options) -> Result<Report, BoxError> {
     }
     if options.has(Part::Memory) {
         memory::run(options.many, &program, &mut report).await?;
+    }
+    if options.has(Part::Million) {
+        std::fs::create_dir_all(&options.scratch)?;
+        million::run(options.devices, &program, &options.scratch, &mut report).await?;
     }
     Ok(report)
 }

@@ -27,7 +27,7 @@ pub async fn set_up(
     town: &Town,
     phones: usize,
 ) -> Result<Vec<(&'static str, CampaignId)>, BoxError> {
-    let mut api = Connection::new(stand.api, &stand.secret_key);
+    let mut api = Connection::new(stand.system.api, &stand.system.secret_key);
     api.call(Method::PUT, &format!("/v1/apps/{APP}"), Some(&stand.sandbox.app_json())).await?;
     for features in town.features().chunks(IMPORT) {
         let collection = json!({"type": "FeatureCollection", "features": features});
@@ -60,10 +60,10 @@ fn campaign(tag: &str) -> Value {
 }
 
 async fn register(stand: &Stand, phones: usize) -> Result<(), BoxError> {
-    let key: Arc<str> = stand.publishable_key.as_str().into();
+    let key: Arc<str> = stand.system.publishable_key.as_str().into();
     let mut registrars = JoinSet::new();
     for registrar in 0..REGISTRARS.min(phones) {
-        let (ingest, key) = (stand.ingest, Arc::clone(&key));
+        let (ingest, key) = (stand.system.ingest, Arc::clone(&key));
         registrars.spawn(async move {
             let mut connection = Connection::new(ingest, &key);
             for phone in (registrar..phones).step_by(REGISTRARS).map(Town::phone) {

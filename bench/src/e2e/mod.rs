@@ -151,17 +151,21 @@ async fn measure(
     connections: usize,
     data: &Path,
 ) -> Result<Measured, BoxError> {
-    let zones = town.zones(stand.tenant)?;
+    let zones = town.zones(stand.system.tenant)?;
     let campaigns = merchant::set_up(stand, town, schedule.phones).await?;
-    let observers = Observers::start(&stand.log, &stand.sandbox);
-    let target = Target { ingest: stand.ingest, key: stand.publishable_key.as_str().into(), connections };
+    let observers = Observers::start(&stand.system.log, &stand.sandbox);
+    let target = Target {
+        ingest: stand.system.ingest,
+        key: stand.system.publishable_key.as_str().into(),
+        connections,
+    };
     let accepted = Arc::new(AtomicU64::new(0));
     let bar = progress(schedule, &accepted, &observers.counts);
     let before = cpu_seconds(&THREADS, "rest");
     let load = load::run(schedule, town, &target, &accepted).await;
     bar.abort();
     let load = load?;
-    let pings = Arc::new(observe::pings(&stand.log).await?);
+    let pings = Arc::new(observe::pings(&stand.system.log).await?);
     let expected = expect(stand, &zones, campaigns, &pings).await?;
     settle(&expected, &observers.counts).await;
     let after = cpu_seconds(&THREADS, "rest");
@@ -178,7 +182,7 @@ pub(crate) async fn expect(
     campaigns: Vec<(&'static str, geopush_model::CampaignId)>,
     pings: &Arc<Vec<geopush_model::Ping>>,
 ) -> Result<Arc<Expected>, BoxError> {
-    let (tenant, zones, pings) = (stand.tenant, zones.to_vec(), Arc::clone(pings));
+    let (tenant, zones, pings) = (stand.system.tenant, zones.to_vec(), Arc::clone(pings));
     let expected = tokio::task::spawn_blocking(move || {
         let transitions = check::reference(tenant, &zones, &pings);
         let pushes = check::expected_pushes(tenant, &zones, &campaigns, &transitions);

@@ -16,6 +16,7 @@ use geopush_service::clock::{Clock as _, SystemClock};
 use geopush_service::config::Sources;
 use geopush_service::shutdown::Shutdown;
 use geopush_service::telemetry::{self, LogFormat};
+use geopush_store::Store;
 use tokio::sync::oneshot;
 
 /// The beginnings of the threads' names, and the part that each belongs to.
@@ -46,6 +47,16 @@ pub enum Backing {
 
 /// The system and the sandbox, running.
 pub struct Stand {
+    /// What is measured.
+    pub system: Running,
+    /// What the pushes go to.
+    pub sandbox: Arc<Sandbox>,
+    sandbox_ends: oneshot::Sender<()>,
+    sandbox_thread: JoinHandle<()>,
+}
+
+/// The system, running on threads of its own.
+pub struct Running {
     /// Where phones connect.
     pub ingest: SocketAddr,
     /// Where merchants connect.
@@ -58,18 +69,17 @@ pub struct Stand {
     pub publishable_key: String,
     /// The system's log.
     pub log: SharedLog,
-    /// What the pushes go to.
-    pub sandbox: Arc<Sandbox>,
+    /// The system's tables.
+    pub store: Store,
     shutdown: Shutdown,
-    system: JoinHandle<Result<(), String>>,
-    sandbox_ends: oneshot::Sender<()>,
-    sandbox_thread: JoinHandle<()>,
+    thread: JoinHandle<Result<(), String>>,
 }
 
 struct Started {
     addresses: Addresses,
     tenant: NewTenant,
     log: SharedLog,
+    store: Store,
 }
 
 impl Stand {
@@ -81,17 +91,42 @@ impl Stand {
         let (sandbox, sandbox_ends, sandbox_thread) = start_sandbox().await?;
         let ca = dir.join("ca.pem");
         fs::write(&ca, sandbox.ca_pem())?;
-        let settings = settings(dir, &ca, backing)?;
+        let system = Running::start(dir, &ca, backing).await?;
+        Ok(Self { system, sandbox, sandbox_ends, sandbox_thread })
+    }
+
+    /// Stops both, the system first.
+    ///
+    /// # Errors
+    /// When a part of the system failed, or did not end in time.
+    pub async fn stop(self) -> Result<(), BoxError> {
+        let ended = self.system.stop().await;
+        drop(self.sandbox);
+        drop(self.sandbox_ends);
+        let sandbox = self.sandbox_thread;
+        let sandbox = tokio::task::spawn_blocking(move || sandbox.join()).await?;
+        ended?;
+        Ok(sandbox.map_err(|_| "the sandbox panicked")?)
+    }
+}
+
+impl Running {
+    /// Starts the system, which trusts providers by `ca` too; its files go to `dir/data`.
+    ///
+    /// # Errors
+    /// When it can't start.
+    pub async fn start(dir: &Path, ca: &Path, backing: &Backing) -> Result<Self, BoxError> {
+        let settings = settings(dir, ca, backing)?;
         fs::create_dir_all(&settings.data_dir)?;
         let shutdown = Shutdown::new();
         let (told, started) = oneshot::channel();
         let asked = shutdown.clone();
-        let system = std::thread::Builder::new().name("bench-system".to_owned()).spawn(move || {
+        let thread = std::thread::Builder::new().name("bench-system".to_owned()).spawn(move || {
             let runtime = runtime("bench-system").map_err(|e| e.to_string())?;
             runtime.block_on(run_system(settings, asked, told)).map_err(|e| e.to_string())
         })?;
-        let Ok(Started { addresses, tenant, log }) = started.await else {
-            let why = system.join().map_err(|_| "the system panicked at its start")?;
+        let Ok(Started { addresses, tenant, log, store }) = started.await else {
+            let why = thread.join().map_err(|_| "the system panicked at its start")?;
             return Err(why.err().unwrap_or_else(|| "the system did not start".to_owned()).into());
         };
         Ok(Self {
@@ -101,29 +136,22 @@ impl Stand {
             secret_key: tenant.secret_key,
             publishable_key: tenant.publishable_key,
             log,
-            sandbox,
+            store,
             shutdown,
-            system,
-            sandbox_ends,
-            sandbox_thread,
+            thread,
         })
     }
 
-    /// Stops both, the system first.
+    /// Stops it.
     ///
     /// # Errors
-    /// When a part of the system failed, or did not end in time.
+    /// When a part of it failed, or did not end in time.
     pub async fn stop(self) -> Result<(), BoxError> {
         self.shutdown.request();
-        drop(self.log);
-        let system = self.system;
-        let ended = tokio::task::spawn_blocking(move || system.join()).await?;
-        drop(self.sandbox);
-        drop(self.sandbox_ends);
-        let sandbox = self.sandbox_thread;
-        let sandbox = tokio::task::spawn_blocking(move || sandbox.join()).await?;
-        ended.map_err(|_| "the system panicked")??;
-        Ok(sandbox.map_err(|_| "the sandbox panicked")?)
+        drop((self.log, self.store));
+        let thread = self.thread;
+        let ended = tokio::task::spawn_blocking(move || thread.join()).await?;
+        Ok(ended.map_err(|_| "the system panicked")??)
     }
 }
 
@@ -168,10 +196,10 @@ async fn run_system(
     let storage = Storage::open(&settings).await?;
     let now = UnixMillis(SystemClock.now_ms());
     let tenant = create_tenant(&storage.publisher, "bench", now).await?;
-    let log = Arc::clone(&storage.log);
+    let (log, store) = (Arc::clone(&storage.log), storage.store.clone());
     let system = System::start(settings, storage, metrics, shutdown).await?;
     // Who asked may have gone: then the shutdown follows.
-    let _ = started.send(Started { addresses: system.addresses, tenant, log });
+    let _ = started.send(Started { addresses: system.addresses, tenant, log, store });
     let finished = system.finish().await;
     if finished.is_clean() {
         Ok(())

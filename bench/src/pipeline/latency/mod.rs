@@ -113,7 +113,7 @@ impl Bench<'_> {
         let bar = progress::bar("loads", self.plan.steps as u64 + 2)?;
         bar.set_message(format!("{}: setting up", self.promise.name));
         let campaigns = merchant::set_up(self.stand, &self.town, self.plan.phones).await?;
-        let observers = Observers::start(&self.stand.log, &self.stand.sandbox);
+        let observers = Observers::start(&self.stand.system.log, &self.stand.sandbox);
         let mut made = Vec::new();
         let warm_up = self.schedule(
             self.plan.first_rate * WARM_UP_SHARE,
@@ -188,8 +188,8 @@ impl Bench<'_> {
         counts: &Counts,
         made: &mut Vec<Made>,
     ) -> Result<Step, BoxError> {
-        let key = self.stand.publishable_key.as_str().into();
-        let target = Target { ingest: self.stand.ingest, key, connections: self.plan.connections };
+        let key = self.stand.system.publishable_key.as_str().into();
+        let target = Target { ingest: self.stand.system.ingest, key, connections: self.plan.connections };
         let load = load::run(schedule, &self.town, &target, &std::sync::Arc::default()).await?;
         let end = load.began + schedule.warmup + schedule.duration;
         let accepted: u64 = load.accepted_by_second.iter().sum();
@@ -210,8 +210,8 @@ impl Bench<'_> {
         campaigns: Vec<(&'static str, CampaignId)>,
         report: &mut Report,
     ) -> Result<(), BoxError> {
-        let zones = self.town.zones(self.stand.tenant)?;
-        let pings = std::sync::Arc::new(observe::pings(&self.stand.log).await?);
+        let zones = self.town.zones(self.stand.system.tenant)?;
+        let pings = std::sync::Arc::new(observe::pings(&self.stand.system.log).await?);
         let expected = expect(self.stand, &zones, campaigns, &pings).await?;
         settle(&expected, &observers.counts).await;
         let observed = observers.finish().await?;
