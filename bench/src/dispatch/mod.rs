@@ -1,6 +1,6 @@
 //! How fast the dispatcher decides and sends, against what could be.
 //!
-//! [`send`]: the send stage over TLS to a provider in another process, against `h2load`, at half of what goes, and beside
+//! [`plan`]: the plan stage on the embedded log. [`send`]: the send stage over TLS to a provider in another process, against `h2load`, at half of what goes, and beside
 //! an app with errors. [`memory`]: what it holds while it sends very many.
 //! [`million`]: a send to very many devices on the embedded system, planned, sent, recorded and held against what the
 //! provider counted.
@@ -10,6 +10,7 @@ mod feed;
 pub mod h2load;
 pub mod memory;
 pub mod million;
+pub mod plan;
 pub mod send;
 mod sender;
 pub mod server;
@@ -24,6 +25,8 @@ use crate::report::Report;
 /// A part of the bench.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
+    /// Causes decided on by the plan stage, embedded.
+    Plan,
     /// Pushes over TLS to a provider in another process.
     Send,
     /// What sending very many pushes holds in memory.
@@ -41,6 +44,9 @@ pub struct Options {
     /// Rounds of each comparison, after one that is not counted.
     #[arg(long, default_value_t = 5)]
     pub rounds: usize,
+    /// Causes that the plan stage decides on.
+    #[arg(long, default_value_t = 200_000)]
+    pub causes: u64,
     /// Pushes of each run.
     #[arg(long, default_value_t = 200_000)]
     pub pushes: u64,
@@ -70,9 +76,10 @@ impl Options {
     }
 
     fn parameters(&self) -> BTreeMap<String, serde_json::Value> {
-        let all: [(&str, serde_json::Value); 7] = [
+        let all: [(&str, serde_json::Value); 8] = [
             ("only", format!("{:?}", self.only).into()),
             ("rounds", self.rounds.into()),
+            ("causes", self.causes.into()),
             ("pushes", self.pushes.into()),
             ("many", self.many.into()),
             ("devices", self.devices.into()),
@@ -88,12 +95,21 @@ impl Options {
 /// # Errors
 /// When it could not be done; what was done wrongly is in the report's checks.
 pub async fn run(options: &Options) -> Result<Report, BoxError> {
-    if options.rounds == 0 || options.pushes == 0 || options.many == 0 || options.devices == 0 {
-        return Err("rounds, pushes, many and devices must be above 0".into());
+    if options.rounds == 0
+        || options.causes == 0
+        || options.pushes == 0
+        || options.many == 0
+        || options.devices == 0
+    {
+        return Err("rounds, causes, pushes, many and devices must be above 0".into());
     }
     let mut report = Report::begin("dispatch", 0);
     report.parameters = options.parameters();
     let program = options.program.clone().map_or_else(std::env::current_exe, Ok)?;
+    std::fs::create_dir_all(&options.scratch)?;
+    if options.has(Part::Plan) {
+        plan::run(options.causes, &options.scratch, &mut report).await?;
+    }
     if options.has(Part::Send) {
         let Options { pushes, rounds, connections, streams, .. } = *options;
         send::run(send::Plan { pushes, rounds, connections, streams }, &program, &mut report).await?;
@@ -102,7 +118,6 @@ pub async fn run(options: &Options) -> Result<Report, BoxError> {
         memory::run(options.many, &program, &mut report).await?;
     }
     if options.has(Part::Million) {
-        std::fs::create_dir_all(&options.scratch)?;
         million::run(options.devices, &program, &options.scratch, &mut report).await?;
     }
     Ok(report)

@@ -13,7 +13,7 @@ pub mod state;
 pub mod store;
 pub(crate) mod timeline;
 mod transactions;
-mod watched;
+pub(crate) mod watched;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
