@@ -22,13 +22,6 @@ pub(crate) struct Past {
     opened: Option<UnixMillis>,
 }
 
-impl Past {
-    /// The last visit to any zone at all, if that was asked.
-    pub(crate) fn last_visit_anywhere(&self) -> Option<UnixMillis> {
-        self.anywhere
-    }
-}
-
 impl Visits for Past {
     fn last_visit(&self, zone: ZoneId) -> Option<UnixMillis> {
         self.zones.get(&zone).copied()
@@ -36,6 +29,10 @@ impl Visits for Past {
 
     fn last_visit_tagged(&self, tag: &str) -> Option<UnixMillis> {
         self.tags.get(tag).copied()
+    }
+
+    fn last_visit_anywhere(&self) -> Option<UnixMillis> {
+        self.anywhere
     }
 
     fn last_opened(&self) -> Option<UnixMillis> {
@@ -55,29 +52,57 @@ pub(crate) struct Asked {
 impl Asked {
     /// Whether nothing is asked, so that nothing need be read.
     pub(crate) fn is_nothing(&self) -> bool {
-        *self == Self::default()
+        !self.anywhere && !self.asks.opened && self.asks.looks_back_s.is_none()
+    }
+
+    /// Takes in what somebody else asks.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.asks.merge(other.asks.clone());
+        self.anywhere |= other.anywhere;
     }
 }
 
 /// The moment that a device's past is before.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
-    /// When that is.
-    pub(crate) at: UnixMillis,
-    /// Which transition it is, by incarnation and `seq`; none: after all that there are.
-    pub(crate) before: Option<(i64, i64)>,
+    at: UnixMillis,
+    before: Before,
+}
+
+/// What a device did before a moment.
+#[derive(Clone, Copy, Debug)]
+enum Before {
+    /// What came before a transition, by incarnation and `seq`, however late it is known.
+    Transition((i64, i64)),
+    /// What happened earlier.
+    Time,
+    /// All that is known.
+    Now,
 }
 
 impl Moment {
-    /// A transition: what the device did before it, however late it is known.
+    /// A transition.
     pub(crate) fn of(transition: &Transition) -> Self {
         let seq = i64::try_from(transition.seq).unwrap_or(i64::MAX);
-        Self { at: transition.at, before: Some((transition.incarnation.0, seq)) }
+        Self { at: transition.at, before: Before::Transition((transition.incarnation.0, seq)) }
+    }
+
+    /// A transition of which no more is known than its time.
+    pub(crate) fn before(at: UnixMillis) -> Self {
+        Self { at, before: Before::Time }
     }
 
     /// A time, after all that the device did.
     pub(crate) fn at(at: UnixMillis) -> Self {
-        Self { at, before: None }
+        Self { at, before: Before::Now }
+    }
+
+    fn is_after(&self, order: (i64, i64), happened_ms: i64) -> bool {
+        match self.before {
+            Before::Transition(before) => order < before,
+            Before::Time => happened_ms < self.at.0,
+            Before::Now => true,
+        }
     }
 }
 
@@ -97,9 +122,8 @@ pub(crate) async fn past_of(
         search.past.opened = row.map(|row| UnixMillis(row.opened_at.0));
     }
     let Some(looks_back_s) = asked.asks.looks_back_s else { return Ok(search.past) };
-    let is_before = |order| moment.before.is_none_or(|before| order < before);
     for row in still_inside(store, &partition, asked).await? {
-        if is_before((row.incarnation, row.seq)) {
+        if moment.is_after((row.incarnation, row.seq), row.since.0) {
             search.see(ZoneId(row.zone), moment.at);
         }
     }
@@ -108,7 +132,9 @@ pub(crate) async fn past_of(
     for month in (month_of(since.0)..=month_of(moment.at.0)).rev() {
         let partition = (partition.0, partition.1.clone(), month);
         let mut page = Page::first(PAGE, Direction::Descending);
-        page.to = moment.before;
+        if let Before::Transition(before) = moment.before {
+            page.to = Some(before);
+        }
         loop {
             if search.is_over() || pages == MOST_PAGES {
                 return Ok(search.past);
@@ -117,7 +143,7 @@ pub(crate) async fn past_of(
             let rows = store.page::<TransitionByDeviceRow>(&partition, &page).await?;
             page.after = rows.last().map(|row| (row.incarnation, row.seq));
             let is_last = rows.len() < PAGE;
-            for row in rows {
+            for row in rows.iter().filter(|row| moment.is_after((row.incarnation, row.seq), row.at.0)) {
                 // The newest row of a zone comes first: after anything but an exit the device is still there.
                 let last = if row.kind == "exit" { UnixMillis(row.at.0) } else { moment.at };
                 search.see(ZoneId(row.zone), last);

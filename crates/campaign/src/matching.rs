@@ -34,6 +34,11 @@ pub trait Visits {
         None
     }
 
+    /// When it was last known to be in any zone at all; now, if it is still in one.
+    fn last_visit_anywhere(&self) -> Option<UnixMillis> {
+        None
+    }
+
     /// When its owner last opened a push.
     fn last_opened(&self) -> Option<UnixMillis> {
         None

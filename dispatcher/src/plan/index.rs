@@ -1,20 +1,34 @@
-//! The campaigns of now, found by what a transition is: its cost follows the campaigns that it concerns.
+//! The campaigns of now, found by what happened: its cost follows the campaigns that it concerns.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use geopush_campaign::Audience;
+use geopush_campaign::{Audience, MessageTemplate, TemplateError};
 use geopush_model::{
-    Campaign, CampaignId, CampaignStatus, TenantId, Transition, TransitionKind, Trigger, TriggerKind, ZoneId,
+    Campaign, CampaignId, CampaignRun, CampaignStatus, Message, TenantId, Transition, TransitionKind,
+    Trigger, TriggerKind, ZoneId,
 };
 
+use crate::visits::Asked;
+
+/// A message, ready to be filled in; or why it never can be.
+pub type PlannedMessage = Result<MessageTemplate, Vec<TemplateError>>;
+
 /// A campaign, ready to be decided by.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Planned {
     /// As its merchant made it.
     pub campaign: Campaign,
     /// Who it is for.
     pub audience: PlannedAudience,
+    /// What it says.
+    pub message: PlannedMessage,
+    /// What its variants say, in their order.
+    pub variants: Vec<PlannedMessage>,
+    /// What it asks of a device's past.
+    asked: Asked,
+    /// Whether its templates speak of more of a zone than its tags.
+    tells_zone: bool,
 }
 
 /// Who a campaign is for.
@@ -29,22 +43,52 @@ pub enum PlannedAudience {
 }
 
 impl Planned {
-    /// Reads the audience of a campaign.
+    /// Reads the audience and the templates of a campaign.
     pub fn new(campaign: Campaign) -> Self {
         let audience = match campaign.audience.as_ref().map(Audience::from_json) {
             None => PlannedAudience::Everyone,
             Some(Ok(audience)) => PlannedAudience::Of(audience),
             Some(Err(_)) => PlannedAudience::Unreadable,
         };
-        Self { campaign, audience }
+        let mut asked = Asked::default();
+        if let PlannedAudience::Of(audience) = &audience {
+            asked.asks = audience.asks();
+        }
+        if let Trigger::Absence { zones, .. } = &campaign.trigger {
+            asked.anywhere = zones.is_any();
+            asked.asks.zones.extend(&zones.zone_ids);
+            asked.asks.tags.extend(zones.zone_tags.iter().cloned());
+            asked.asks.looks_back_s = Some(Audience::MAX_WITHIN_S);
+        }
+        let read = |message: &Message| {
+            let read = MessageTemplate::parse(message);
+            if read.is_err() {
+                metrics::counter!("geopush_dispatcher_plan_unreadable_templates_total").increment(1);
+                tracing::error!(
+                    campaign = %campaign.id, version = campaign.version,
+                    "a message's templates can't be read, so it is pushed to nobody; save the campaign again"
+                );
+            }
+            read
+        };
+        let message = read(&campaign.message);
+        let variants: Vec<_> = campaign.variants.iter().map(|variant| read(&variant.message)).collect();
+        let tells_zone = variants
+            .iter()
+            .chain([&message])
+            .flatten()
+            .any(|message| message.mentions("zone.name") || message.mentions("zone.metadata"));
+        Self { audience, message, variants, asked, tells_zone, campaign }
     }
 
-    /// The audience, if there is one that can be asked.
-    pub fn audience(&self) -> Option<&Audience> {
-        match &self.audience {
-            PlannedAudience::Of(audience) => Some(audience),
-            PlannedAudience::Everyone | PlannedAudience::Unreadable => None,
-        }
+    /// What it asks of a device's past.
+    pub(crate) fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    /// Whether its templates speak of more of a zone than its tags.
+    pub(super) fn tells_zone(&self) -> bool {
+        self.tells_zone
     }
 }
 
@@ -53,6 +97,7 @@ impl Planned {
 pub struct Campaigns {
     all: HashMap<CampaignId, Arc<Planned>>,
     triggers: HashMap<(TenantId, Kind), Triggers>,
+    by_event: HashMap<TenantId, HashMap<String, BTreeSet<CampaignId>>>,
 }
 
 /// Of the active campaigns of one tenant on one kind of transition.
@@ -154,6 +199,21 @@ impl Campaigns {
             .collect()
     }
 
+    /// The campaigns that an event of this name triggers, by id.
+    pub fn triggered_by_event(&self, tenant: TenantId, name: &str) -> Vec<Arc<Planned>> {
+        let ids = self.by_event.get(&tenant).and_then(|by_name| by_name.get(name));
+        ids.into_iter().flatten().filter_map(|id| self.get(*id)).cloned().collect()
+    }
+
+    /// The campaign of a run, if it is still to push.
+    pub fn of_run(&self, tenant: TenantId, run: &CampaignRun) -> Option<Arc<Planned>> {
+        let planned = self.get(run.campaign)?;
+        let campaign = &planned.campaign;
+        let runs = matches!(campaign.trigger, Trigger::Schedule { .. } | Trigger::Absence { .. });
+        let is_due = runs && campaign.tenant == tenant && campaign.status == CampaignStatus::Active;
+        is_due.then(|| Arc::clone(planned))
+    }
+
     /// Every set that a campaign has its place in; none if it is not active.
     fn each_place(
         &mut self,
@@ -163,7 +223,23 @@ impl Campaigns {
         if campaign.deleted || campaign.status != CampaignStatus::Active {
             return;
         }
-        let Trigger::Zone(trigger) = &campaign.trigger else { return };
+        let trigger = match &campaign.trigger {
+            Trigger::Zone(trigger) => trigger,
+            Trigger::Event { name, .. } => {
+                let by_name = self.by_event.entry(campaign.tenant).or_default();
+                let ids = by_name.entry(name.clone()).or_default();
+                change(ids, campaign.id);
+                if ids.is_empty() {
+                    by_name.remove(name);
+                }
+                if by_name.is_empty() {
+                    self.by_event.remove(&campaign.tenant);
+                }
+                return;
+            }
+            // Found by their ids.
+            Trigger::Schedule { .. } | Trigger::Absence { .. } => return,
+        };
         let key = (campaign.tenant, trigger.on.into());
         let places = self.triggers.entry(key).or_default();
         if trigger.zones.is_any() {

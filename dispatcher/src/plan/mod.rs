@@ -1,13 +1,18 @@
 //! Decides: a transition or a request of a send becomes a push or a suppressed delivery, once.
 //!
 //! A device belongs to one slice, so that its causes are decided on in their order, each knowing what was decided
-//! before ([`geopush_model::PlanState`]). [`decide`] is the decision; [`index`] finds the campaigns that a transition
-//! triggers. Decisions, the state after them and the positions are one commit.
+//! before ([`geopush_model::PlanState`]). [`decide`] is the decision; [`index`] finds the campaigns that something
+//! triggers. Decisions, the state after them and the positions are one commit. What is held for the end of quiet hours
+//! is part of the state, so that it survives; a slice looks at what is due between its batches.
 
 pub mod decide;
 pub mod index;
+mod outputs;
+mod quota;
+mod reading;
+mod sends;
 mod stage;
-
+mod states;
 pub mod zone_tags;
 
 use std::sync::{Arc, PoisonError, RwLock};

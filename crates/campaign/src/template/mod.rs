@@ -151,10 +151,13 @@ impl MessageTemplate {
         Ok(message)
     }
 
-    /// Whether any template names this, such as `zone.name`.
+    /// Whether any template names this or a part of it, such as `zone.name` and `zone.metadata`.
     pub fn mentions(&self, name: &str) -> bool {
+        let is_it = |other: &String| {
+            other.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
         self.engine.as_ref().is_some_and(|engine| {
-            engine.templates().any(|(_, template)| template.undeclared_variables(true).contains(name))
+            engine.templates().any(|(_, template)| template.undeclared_variables(true).iter().any(is_it))
         })
     }
 
