@@ -21,8 +21,10 @@ const FORMS: [(&str, &[&str]); 11] = [
     ("opened", &["opened"]),
 ];
 
+type MakeVersionTest = fn(Version) -> VersionTest;
+
 /// What `app_version` may ask.
-const VERSION_TESTS: [(&str, fn(Version) -> VersionTest); 4] = [
+const VERSION_TESTS: [(&str, MakeVersionTest); 4] = [
     ("eq", VersionTest::Equal),
     ("ne", VersionTest::NotEqual),
     ("gt", VersionTest::Greater),

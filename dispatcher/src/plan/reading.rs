@@ -112,7 +112,7 @@ impl PlanStage {
             Source::Campaign(id) => campaigns.get(id).cloned(),
             Source::Send(_) => None,
         };
-        Item::new(None, key.clone(), Cause::Held { key, held }, planned.into_iter().collect())
+        Item::new(None, key.clone(), Cause::Held { key, held: Box::new(held) }, planned.into_iter().collect())
     }
 
     /// Reads what the campaigns of these causes ask of their devices' past and of zones.

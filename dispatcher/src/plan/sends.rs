@@ -29,7 +29,7 @@ struct Known {
 
 impl Sends {
     /// Those of these sends of which it is not known whether they were cancelled meanwhile.
-    pub(super) fn to_look_at(&mut self, asking: BTreeSet<(TenantId, SendId)>) -> Vec<(TenantId, SendId)> {
+    pub(super) fn unknown_of(&mut self, asking: BTreeSet<(TenantId, SendId)>) -> Vec<(TenantId, SendId)> {
         if self.0.len() > MOST {
             self.0.clear();
         }
@@ -54,7 +54,7 @@ impl Sends {
     /// What the send says that asks, if one does; all its requests say the same.
     pub(super) fn message(&mut self, cause: &Cause) -> Option<&PlannedMessage> {
         let (id, sent) = match cause {
-            Cause::Request(PushRequest { request: Request::Send { send, sent }, .. }) => (*send, sent),
+            Cause::Request(PushRequest { request: Request::Send { send, sent }, .. }) => (*send, &**sent),
             Cause::Held { held, .. } => (held.origin.source.send()?, held.sent.as_ref()?),
             Cause::Transition(_) | Cause::Request(_) => return None,
         };

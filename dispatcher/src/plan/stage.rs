@@ -154,7 +154,7 @@ impl PlanStage {
     ) -> Result<(), StageError> {
         self.read_context(&mut items).await?;
         let devices = self.devices_of(&items).await?;
-        for (tenant, send) in desk.sends.to_look_at(sends_of(&items)) {
+        for (tenant, send) in desk.sends.unknown_of(sends_of(&items)) {
             let look = || sends::is_cancelled(&self.store, tenant, send);
             let is_cancelled = self.patience.with("read a send", look).await?;
             desk.sends.looked(send, is_cancelled);

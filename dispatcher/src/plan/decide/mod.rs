@@ -39,7 +39,7 @@ pub enum Cause {
         /// Whose.
         key: geopush_model::DeviceKey,
         /// What; taken out of the state by [`take_due`].
-        held: Held,
+        held: Box<Held>,
     },
 }
 

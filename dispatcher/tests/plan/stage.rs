@@ -1,14 +1,14 @@
 //! Plan on a real log: decisions are published once, whatever is killed, by what was answered before.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod house;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::house::{
+    APP, House, NOW, TENANT, ZONE, campaign, campaign_record, id, key, transition, transition_record,
+    zone_trigger,
+};
 use async_trait::async_trait;
 use geopush_log::{
     AppendError, Cursor, Group, Log, LogError, Offset, Reader, Received, Record, SharedLog, Topic, Until,
@@ -19,10 +19,6 @@ use geopush_model::{
 };
 use geopush_store::tables::{PresenceByDeviceRow, TransitionByDeviceRow, month_of};
 use geopush_store::{Direction, Page, Timestamp};
-use house::{
-    APP, House, NOW, TENANT, ZONE, campaign, campaign_record, id, key, transition, transition_record,
-    zone_trigger,
-};
 use serde_json::json;
 use uuid::Uuid;
 

@@ -1,37 +1,19 @@
 //! What is decided, and why not.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod house;
-
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-use geopush_dispatcher::plan::decide::{
-    Decision, Facts, REQUESTS_REMEMBERED, Verdict, decide_request, decide_transition,
-};
+use geopush_dispatcher::plan::decide::{Decision, REQUESTS_REMEMBERED, Verdict};
 use geopush_dispatcher::plan::index::Campaigns;
 use geopush_model::{
-    Campaign, CampaignId, CampaignStatus, CauseId, ExitReason, Outcome, PlanState, Provider, PushId,
-    PushRequest, Reason, Request, SendId, SentMessage, TenantId, Transition, TransitionKind, TriggerKind,
-    UnixMillis, Wire as _, ZoneChoice, ZoneId,
+    Campaign, CampaignId, CampaignStatus, CauseId, ExitReason, Outcome, PlanState, Provider, PushId, Reason,
+    TenantId, Transition, TransitionKind, TriggerKind, UnixMillis, ZoneChoice, ZoneId,
 };
 use geopush_registry::{AppProviders, Device, Platform};
-use house::{APP, NOW, TENANT, ZONE, campaign, id, transition, zone_trigger};
-use proptest::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
 
-const BOTH: Option<AppProviders> = Some(AppProviders { fcm: true, apns: true });
-const ENTER: TransitionKind = TransitionKind::Enter;
+use crate::house::{NOW, TENANT, ZONE, campaign, id, transition, zone_trigger};
+use crate::scene::{BOTH, Scene, cause, device, reasons, send_cause};
 
-fn device() -> Device {
-    let mut device = Device::new(TENANT, id("d1"), UnixMillis(NOW));
-    device.platform = Some(Platform::Android);
-    device.app = Some(APP.to_owned());
-    device.push_token = Some("secret".to_owned());
-    device.token_at = Some(UnixMillis(NOW - 5));
-    device
-}
+const ENTER: TransitionKind = TransitionKind::Enter;
 
 /// Decides now, with everything in order but what the test says.
 fn decide(
@@ -41,27 +23,8 @@ fn decide(
     device: Option<&Device>,
     providers: Option<AppProviders>,
 ) -> Verdict {
-    let mut index = Campaigns::default();
-    campaigns.iter().cloned().for_each(|campaign| index.put(campaign));
-    let facts = Facts {
-        now: UnixMillis(NOW),
-        ttl_ms: 60_000,
-        device,
-        visits: &HashMap::new(),
-        providers: &|app| providers.filter(|_| app == APP),
-        cooldown_s: &|id| index.get(id).map(|planned| planned.campaign.cooldown_s),
-    };
-    decide_transition(state, transition, &index.triggered_by(transition, &[]), &facts)
-}
-
-/// What each decision was: none for a push.
-fn reasons(verdict: &Verdict) -> Vec<Option<Reason>> {
-    let Verdict::Decided(decisions) = verdict else { panic!("it was seen") };
-    let reason = |decision: &Decision| match decision {
-        Decision::Push(_) => None,
-        Decision::Suppressed(delivery) => delivery.reason,
-    };
-    decisions.iter().map(reason).collect()
+    let (campaigns, device) = (campaigns.to_vec(), device.cloned());
+    Scene { campaigns, device, providers, ..Scene::new() }.decide(state, &cause(transition))
 }
 
 fn choice(zone: ZoneId, tag: &str) -> ZoneChoice {
@@ -101,7 +64,7 @@ fn the_first_reason_that_applies_is_the_one_that_is_told() {
         let mut state = state.clone();
         let verdict = decide(&mut state, &enter, std::slice::from_ref(campaign), device, providers);
         assert_eq!(state.seq, 2, "whatever was decided is seen");
-        reasons(&verdict)
+        reasons(verdict)
     };
     assert_eq!(told(&campaign, None, None), [Some(Reason::Stale)]);
     zone_trigger(&mut campaign).max_age_s = None;
@@ -124,7 +87,7 @@ fn the_first_reason_that_applies_is_the_one_that_is_told() {
 #[test]
 fn an_age_of_exactly_the_limit_is_not_stale() {
     let told = |s| {
-        reasons(&decide(
+        reasons(decide(
             &mut PlanState::default(),
             &transition("d1", 1, ENTER, s),
             &[campaign(1)],
@@ -171,7 +134,7 @@ fn each_platform_has_its_provider() {
 fn a_device_of_another_app_is_not_reached_by_this_one() {
     let told = |app: Option<&str>| {
         let device = Device { app: app.map(str::to_owned), ..device() };
-        reasons(&decide(
+        reasons(decide(
             &mut PlanState::default(),
             &transition("d1", 1, ENTER, 0),
             &[campaign(1)],
@@ -250,7 +213,7 @@ fn an_audience_that_cannot_be_read_is_nobody() {
     campaign.audience = Some(json!({"moon": "full"}));
     let verdict =
         decide(&mut PlanState::default(), &transition("d1", 1, ENTER, 0), &[campaign], Some(&device()), BOTH);
-    assert_eq!(reasons(&verdict), [Some(Reason::Audience)]);
+    assert_eq!(reasons(verdict), [Some(Reason::Audience)]);
 }
 
 #[test]
@@ -259,7 +222,7 @@ fn a_removed_device_gets_nothing_even_while_its_row_is_there() {
     zone_trigger(&mut campaign).on = TriggerKind::Exit;
     let told = |reason| {
         let exit = transition("d1", 1, TransitionKind::Exit(reason), 0);
-        reasons(&decide(
+        reasons(decide(
             &mut PlanState::default(),
             &exit,
             std::slice::from_ref(&campaign),
@@ -277,7 +240,7 @@ fn only_a_push_begins_a_cooldown_and_fix_time_ends_it() {
     campaign.cooldown_s = 60;
     let mut state = PlanState::default();
     let mut told = |seq, s, device: &Device| {
-        reasons(&decide(
+        reasons(decide(
             &mut state,
             &transition("d1", seq, ENTER, s),
             std::slice::from_ref(&campaign),
@@ -298,57 +261,34 @@ fn what_was_decided_on_is_seen_until_the_device_begins_anew() {
     let campaigns = [campaign(1)];
     let mut verdict = |t: &Transition| decide(&mut state, t, &campaigns, Some(&device()), BOTH);
     let mut enter = transition("d1", 5, ENTER, 0);
-    assert_eq!(reasons(&verdict(&enter)), [None]);
+    assert_eq!(reasons(verdict(&enter)), [None]);
     assert_eq!(verdict(&enter), Verdict::Seen);
     enter.seq = 4;
     assert_eq!(verdict(&enter), Verdict::Seen);
     enter.seq = 6;
-    assert_eq!(reasons(&verdict(&enter)), [None]);
+    assert_eq!(reasons(verdict(&enter)), [None]);
     (enter.seq, enter.incarnation) = (1, UnixMillis(NOW + 1));
-    assert_eq!(reasons(&verdict(&enter)), [None]);
+    assert_eq!(reasons(verdict(&enter)), [None]);
     assert_eq!(verdict(&enter), Verdict::Seen);
     (enter.seq, enter.incarnation) = (7, UnixMillis(NOW));
     assert_eq!(verdict(&enter), Verdict::Seen, "a late copy from before it was forgotten");
     enter.incarnation = UnixMillis(-5);
-    assert_eq!(
-        reasons(&decide(&mut PlanState::default(), &enter, &campaigns, Some(&device()), BOTH)),
-        [None]
-    );
+    assert_eq!(reasons(decide(&mut PlanState::default(), &enter, &campaigns, Some(&device()), BOTH)), [None]);
 }
 
 #[test]
-fn a_request_is_decided_once_without_trigger_audience_or_cooldown() {
-    let request = |n| PushRequest {
-        tenant: TENANT,
-        device: id("d1"),
-        request: Request::Send {
-            send: SendId(Uuid::from_u128(n)),
-            sent: SentMessage { app: APP.to_owned(), message: campaign(1).message }.into(),
-        },
-        requested_at: UnixMillis(0),
-    };
-    let decide = |state: &mut PlanState, n, device: Option<&Device>, providers: Option<AppProviders>| {
-        let facts = Facts {
-            now: UnixMillis(NOW),
-            ttl_ms: 60_000,
-            device,
-            visits: &(),
-            providers: &|_| providers,
-            cooldown_s: &|_| None,
-        };
-        decide_request(state, &request(n), &facts)
+fn a_send_is_decided_once_without_trigger_audience_or_cooldown() {
+    let decide = |state: &mut PlanState, n, device: Option<&Device>, providers| {
+        Scene { device: device.cloned(), providers, ..Scene::new() }.decide(state, &send_cause(n))
     };
     let mut state = PlanState::default();
-    assert_eq!(reasons(&decide(&mut state, 1, None, BOTH)), [Some(Reason::NoDevice)]);
+    assert_eq!(reasons(decide(&mut state, 1, None, BOTH)), [Some(Reason::NoDevice)]);
     let mute = Device { push_consent: false, push_token: None, ..device() };
-    assert_eq!(reasons(&decide(&mut state, 2, Some(&mute), None)), [Some(Reason::NoConsent)]);
+    assert_eq!(reasons(decide(&mut state, 2, Some(&mute), None)), [Some(Reason::NoConsent)]);
     let deaf = Device { push_token: None, ..device() };
-    assert_eq!(reasons(&decide(&mut state, 3, Some(&deaf), None)), [Some(Reason::NoToken)]);
-    assert_eq!(reasons(&decide(&mut state, 4, Some(&device()), None)), [Some(Reason::NoApp)]);
-    let Verdict::Decided(decisions) = decide(&mut state, 5, Some(&device()), BOTH) else {
-        panic!("it was seen")
-    };
-    let [Decision::Push(push)] = &decisions[..] else { panic!("{decisions:?}") };
+    assert_eq!(reasons(decide(&mut state, 3, Some(&deaf), None)), [Some(Reason::NoToken)]);
+    assert_eq!(reasons(decide(&mut state, 4, Some(&device()), None)), [Some(Reason::NoApp)]);
+    let push = crate::scene::push(decide(&mut state, 5, Some(&device()), BOTH));
     assert_eq!(push.id, PushId::of(TENANT, Uuid::from_u128(5), &id("d1"), CauseId(Uuid::from_u128(5))));
     assert_eq!(push.received_at, None);
     for n in 1..=5 {
@@ -368,65 +308,8 @@ fn cooldowns_of_campaigns_that_are_gone_do_not_pile_up() {
         let mut one = campaign(n);
         one.cooldown_s = 60;
         let enter = transition("d1", u64::try_from(n).unwrap(), ENTER, 0);
-        assert_eq!(reasons(&decide(&mut state, &enter, &[one], Some(&device()), BOTH)), [None]);
+        assert_eq!(reasons(decide(&mut state, &enter, &[one], Some(&device()), BOTH)), [None]);
     }
     assert!(state.cooldowns.len() <= 33, "{}", state.cooldowns.len());
     assert!(state.cooldowns.contains_key(&CampaignId(Uuid::from_u128(200))));
-}
-
-/// What happens to one device: enters some seconds apart, and from where the log is read again after a crash.
-fn histories() -> impl Strategy<Value = Vec<(i64, Option<usize>)>> {
-    prop::collection::vec((1..100_i64, prop::option::weighted(0.3, 0..10_usize)), 1..40)
-}
-
-proptest! {
-    /// However often and from wherever the log is read again, the decisions are those of reading it once.
-    #[test]
-    fn replays_decide_nothing_twice_and_cooldowns_hold(history in histories(), cooldown_s in 0..300_i64) {
-        let campaigns: Vec<_> = [0, cooldown_s].into_iter().zip(1..).map(|(cooldown_s, n)| {
-            let mut campaign = campaign(n);
-            (campaign.cooldown_s, zone_trigger(&mut campaign).max_age_s) = (cooldown_s, None);
-            campaign
-        }).collect();
-        let mut s = -10_000;
-        let enters: Vec<_> = history.iter().zip(1..).map(|((apart, _), seq)| {
-            s += apart;
-            transition("d1", seq, ENTER, s)
-        }).collect();
-        let device = device();
-        let run = |state: &mut PlanState, enter| match decide(state, enter, &campaigns, Some(&device), BOTH) {
-            Verdict::Seen => Vec::new(),
-            Verdict::Decided(decisions) => decisions,
-        };
-        let mut state = PlanState::default();
-        let once: Vec<_> = enters.iter().flat_map(|enter| run(&mut state, enter)).collect();
-
-        let mut state = PlanState::default();
-        let mut with_replays = Vec::new();
-        for (i, (_, back)) in history.iter().enumerate() {
-            for enter in &enters[i.saturating_sub(back.unwrap_or(0))..=i] {
-                with_replays.extend(run(&mut state, enter));
-            }
-            if back.is_some() {
-                state = PlanState::decode(&state.encode()).unwrap();
-            }
-        }
-        prop_assert_eq!(&with_replays, &once);
-
-        let mut ids = BTreeSet::new();
-        let mut pushed: BTreeMap<Uuid, UnixMillis> = BTreeMap::new();
-        for decision in &once {
-            let (push, origin, is_push) = match decision {
-                Decision::Push(push) => (push.id, push.origin, true),
-                Decision::Suppressed(delivery) => (delivery.push, delivery.origin, false),
-            };
-            prop_assert!(ids.insert(push), "two decisions for one cause");
-            if is_push && origin.source.id() == Uuid::from_u128(2) {
-                let at = enters.iter().find(|enter| CauseId(enter.id.0) == origin.cause).unwrap().at;
-                if let Some(last) = pushed.insert(origin.source.id(), at) {
-                    prop_assert!(at.since_ms(last) >= cooldown_s * 1_000);
-                }
-            }
-        }
-    }
 }
