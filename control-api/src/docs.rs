@@ -11,6 +11,8 @@ use axum::{Extension, Router};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
+use crate::campaigns::audience_schema;
+
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
 
@@ -42,6 +44,7 @@ pub(crate) fn complete(document: &OpenApi) -> Value {
         "key": {"type": "http", "scheme": "bearer", "description": "A secret key of the tenant (`gp_sk_…`)."}
     });
     document["components"]["schemas"]["Problem"] = problem_schema();
+    document["components"]["schemas"]["Audience"] = audience_schema();
     document["tags"] =
         ["zones", "devices", "transitions", "deliveries", "apps", "campaigns", "events", "sends", "settings"]
             .map(|name| json!({"name": name}))

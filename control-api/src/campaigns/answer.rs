@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::Schema;
 use uuid::Uuid;
 
+use super::audience::AudienceAnswer;
 use super::message::MessageAnswer;
 use super::trigger::TriggerAnswer;
 use crate::hours::time_schema;
@@ -48,7 +49,7 @@ pub(crate) struct CampaignAnswer {
     #[schema(required = false)]
     ignores_quiet_hours: bool,
     /// To whom; `null` or left out: everyone.
-    #[schema(schema_with = audience_schema, required = false)]
+    #[schema(value_type = Option<AudienceAnswer>, required = false)]
     audience: Option<Value>,
     /// So many of a hundred devices get nothing, to compare with.
     #[schema(minimum = 0, maximum = 100, required = false)]
@@ -103,17 +104,6 @@ struct VariantAnswer {
 fn weekdays_schema() -> Schema {
     let day = json!({"type": "string", "enum": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]});
     schema(json!({"type": "array", "items": day, "maxItems": 7}))
-}
-
-fn audience_schema() -> Schema {
-    schema(json!({
-        "type": ["object", "null"],
-        "description": "A condition: {\"all\":[…]}, {\"any\":[…]}, {\"not\":…}, \
-            {\"attr\":\"plan\",\"op\":\"eq|ne|gt|lt|in|exists\",\"value\":…}, {\"tag\":\"vip\"}, \
-            {\"platform\":\"ios\"} or {\"visited\":{\"zone_id\":\"…\",\"within_s\":86400}}.",
-        "minProperties": 1,
-        "maxProperties": 3
-    }))
 }
 
 pub(super) fn schema(json: Value) -> Schema {

@@ -1,10 +1,11 @@
 //! A campaign as a merchant writes it.
 
-use geopush_campaign::{Audience, MAX_VARIANTS, check_variants};
+use geopush_campaign::{MAX_VARIANTS, check_variants};
 use geopush_model::{Campaign, CampaignId, Hours, Message, TenantId, Trigger, UnixMillis, Variant};
 use geopush_service::http::Invalid;
 use serde_json::Value;
 
+use super::audience::read_audience;
 use super::message::{message_of, read_message, told, unchecked, wrong_templates};
 use super::trigger::trigger_of;
 use crate::apps;
@@ -115,20 +116,6 @@ fn read_dates(members: &mut Members) -> [Option<UnixMillis>; 2] {
         members.fail("ends_at", "out_of_range", "give a time after starts_at");
     }
     dates
-}
-
-fn read_audience(members: &mut Members) -> Option<Value> {
-    let audience = members.take("audience");
-    if let Some(Err(errors)) = audience.as_ref().map(Audience::from_json) {
-        let at = members.pointer("audience");
-        let told = |e: geopush_campaign::AudienceError| Invalid {
-            pointer: format!("{at}{}", e.pointer),
-            code: e.code.as_str(),
-            detail: e.detail,
-        };
-        members.fail_all(errors.into_iter().map(told));
-    }
-    audience
 }
 
 fn read_variants(members: &mut Members) -> Vec<Variant> {

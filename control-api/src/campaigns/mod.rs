@@ -1,6 +1,7 @@
 //! `/v1/campaigns`: when to push what to whom.
 
 mod answer;
+mod audience;
 mod input;
 mod message;
 mod preview;
@@ -20,6 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+pub(crate) use audience::{audience_schema, wrong_audience};
 pub(crate) use input::read_app;
 pub(crate) use message::{MessageAnswer, read_message};
 pub(crate) use trigger::MOST_EVENT_NAME;

@@ -58,13 +58,16 @@ struct PreviewBody {
 #[schema(as = Preview)]
 struct PreviewAnswer {
     /// Filled in, in the device's language; `null` if a template can't be filled in.
-    #[schema(value_type = Option<MessageAnswer>)]
+    #[schema(value_type = Option<MessageAnswer>, required)]
     message: Option<Message>,
     /// Which template can't be filled in.
+    #[schema(required)]
     template_error: Option<TemplateErrorAnswer>,
     /// The name of the variant that the device always gets, if the campaign has any.
+    #[schema(required)]
     variant: Option<String>,
     /// Whether the device is in the audience; `null` if that depends on what it did before, which is not looked up.
+    #[schema(required)]
     in_audience: Option<bool>,
     /// Why it would be suppressed or, in quiet hours, held if this happened now, of `no_token`, `no_consent`, `no_app`,
     /// `hours`, `audience`, `holdout`, `quiet_hours` and `template`. Cooldown, caps and quota are not looked at.

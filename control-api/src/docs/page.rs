@@ -121,6 +121,9 @@ fn schema_name(schema: &Value) -> String {
     if !several.is_empty() {
         return several.into_iter().map(schema_name).collect::<Vec<_>>().join(" or ");
     }
+    if schema.get("title").is_some() {
+        return text(&schema["title"]);
+    }
     match &schema["type"] {
         Value::Array(types) => types.iter().map(text).collect::<Vec<_>>().join(" or "),
         one => text(one),

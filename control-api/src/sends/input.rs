@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use geopush_campaign::{Audience, AudienceError};
 use geopush_model::{DeviceId, Message};
 use geopush_service::http::Invalid;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::campaigns::{MessageAnswer, read_app, read_message};
+use crate::campaigns::{MessageAnswer, read_app, read_message, wrong_audience};
 use crate::json::{Members, invalid};
 
 /// The most devices that a send lists.
@@ -88,19 +87,9 @@ fn read_audience(members: &mut Members, audience: Value) -> Option<To> {
     if audience.as_object().is_some_and(serde_json::Map::is_empty) {
         return Some(To::Audience(everyone()));
     }
-    match Audience::from_json(&audience) {
-        Ok(_) => Some(To::Audience(audience)),
-        Err(errors) => {
-            let at = members.pointer("audience");
-            let told = |e: AudienceError| Invalid {
-                pointer: format!("{at}{}", e.pointer),
-                code: e.code.as_str(),
-                detail: e.detail,
-            };
-            members.fail_all(errors.into_iter().map(told));
-            None
-        }
-    }
+    let at = members.pointer("audience");
+    members.fail_all(wrong_audience(&audience, &at));
+    Some(To::Audience(audience))
 }
 
 /// The audience that holds for every device.

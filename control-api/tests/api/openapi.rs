@@ -46,6 +46,30 @@ fn gather(value: &Value, references: &mut Vec<String>) {
     }
 }
 
+#[tokio::test]
+async fn what_the_document_shows_is_taken() {
+    let house = house().await;
+    let example = |name: &str| openapi()["components"]["schemas"][name]["example"].clone();
+    let mut campaign = example("Campaign");
+    for (call, body) in [
+        ("PUT /v1/devices/d1", example("Device")),
+        ("PUT /v1/settings", example("Settings")),
+        ("POST /v1/zones", example("Zone")),
+        ("POST /v1/campaigns", campaign.clone()),
+        ("POST /v1/events", example("Event")),
+        ("POST /v1/sends", example("NewSend")),
+    ] {
+        let answer = house.ask(call, &[], body.to_string()).await;
+        assert!((200..300).contains(&answer.status), "{call}: {}", answer.text);
+    }
+    for trigger in ["ScheduleTrigger", "AbsenceTrigger", "EventTrigger"] {
+        campaign["trigger"] = example(trigger);
+        campaign["audience"] = example("Audience");
+        let answer = house.post("/v1/campaigns", &campaign).await;
+        assert_eq!(answer.status, 201, "{trigger}: {}", answer.text);
+    }
+}
+
 #[test]
 fn every_operation_is_described() {
     let document = openapi();

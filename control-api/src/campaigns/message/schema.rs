@@ -10,7 +10,7 @@ use super::super::answer::schema;
 
 /// What a phone shows: a title, a body or both. In campaigns and sends, `title`, `body`, `translations`, `data`,
 /// `image`, `link` and `apns.subtitle` are templates (Jinja): `{{ device.attributes.name | default("you") }}`. There is
-/// `device` (`id`, `attributes`, `tags`, `locale`, `platform`) and, by what caused the push, `zone` (`id`,
+/// `device` (`id`, `attributes`, `tags`, `locale`, `platform`, `app`) and, by what caused the push, `zone` (`id`,
 /// `external_id`, `name`, `metadata`, `tags`), `transition` (`kind`, `at`, `dwell_s`) and `event` (`name`,
 /// `properties`). What is missing and has no default suppresses the push, with the reason `template`.
 #[derive(ToSchema)]
@@ -50,7 +50,7 @@ pub(crate) struct MessageAnswer {
 
 /// Title and body in one language.
 #[derive(ToSchema)]
-#[schema(as = Text)]
+#[schema(as = Translation)]
 #[allow(dead_code, reason = "it describes what the model's type says in JSON")]
 struct TextAnswer {
     #[schema(required = false)]
