@@ -124,23 +124,18 @@ fn polygon(middle: Position, radius_m: f64, random: &mut StdRng) -> Value {
 /// A zone as the API told it, for the reference.
 pub fn zone(tenant: TenantId, told: &Value) -> Zone {
     Zone {
-        tenant,
-        id: ZoneId(told["id"].as_str().expect("an id").parse().expect("a UUID")),
         external_id: told["external_id"].as_str().map(str::to_owned),
-        location_id: None,
-        name: String::new(),
-        shape: Shape::from_json(&told["shape"]).expect("a shape that was accepted"),
         exit_buffer_m: told["exit_buffer_m"].as_f64(),
         dwell_s: told["dwell_s"].as_i64(),
         max_accuracy_m: told["max_accuracy_m"].as_f64(),
-        active: true,
-        tags: Vec::new(),
-        metadata: serde_json::Map::new(),
         version: told["version"].as_i64().expect("a version"),
-        created_at: UnixMillis(0),
-        updated_at: UnixMillis(0),
-        deleted: false,
-        removal: None,
+        ..Zone::new(
+            tenant,
+            ZoneId(told["id"].as_str().expect("an id").parse().expect("a UUID")),
+            "",
+            Shape::from_json(&told["shape"]).expect("a shape that was accepted"),
+            UnixMillis(0),
+        )
     }
 }
 

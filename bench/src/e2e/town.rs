@@ -199,23 +199,15 @@ impl TownZone {
         let shape =
             Shape::from_json(&self.shape).map_err(|errors| format!("{}: {errors:?}", self.external_id))?;
         Ok(Zone {
-            tenant,
-            id: ZoneId::of_external(tenant, &self.external_id),
             external_id: Some(self.external_id.clone()),
-            location_id: None,
-            name: self.external_id.clone(),
-            shape,
-            exit_buffer_m: None,
-            dwell_s: None,
-            max_accuracy_m: None,
-            active: true,
             tags: vec![self.tag.to_owned()],
-            metadata: serde_json::Map::new(),
-            version: 1,
-            created_at: UnixMillis(0),
-            updated_at: UnixMillis(0),
-            deleted: false,
-            removal: None,
+            ..Zone::new(
+                tenant,
+                ZoneId::of_external(tenant, &self.external_id),
+                &self.external_id,
+                shape,
+                UnixMillis(0),
+            )
         })
     }
 }

@@ -60,6 +60,29 @@ impl Zone {
     /// The least exit buffer where the merchant did not say, in metres.
     pub const DEFAULT_EXIT_BUFFER_M: f64 = 20.0;
 
+    /// The first version of a zone of which nothing more is said.
+    pub fn new(tenant: TenantId, id: ZoneId, name: &str, shape: Shape, now: UnixMillis) -> Self {
+        Self {
+            tenant,
+            id,
+            external_id: None,
+            location_id: None,
+            name: name.to_owned(),
+            shape,
+            exit_buffer_m: None,
+            dwell_s: None,
+            max_accuracy_m: None,
+            active: true,
+            tags: Vec::new(),
+            metadata: serde_json::Map::new(),
+            version: 1,
+            created_at: now,
+            updated_at: now,
+            deleted: false,
+            removal: None,
+        }
+    }
+
     /// How far outside a member must be to have left, in metres.
     pub fn effective_exit_buffer_m(&self) -> f64 {
         self.exit_buffer_m.unwrap_or(match self.shape {

@@ -43,23 +43,16 @@ async fn house() -> House {
 fn zone(version: i64) -> Zone {
     let shape = serde_json::json!({"type": "circle", "center": [2.1, 41.3], "radius_m": 50});
     Zone {
-        tenant: TENANT,
-        id: ZoneId::of_external(TENANT, "shop"),
         external_id: Some("shop".into()),
-        location_id: None,
-        name: format!("v{version}"),
-        shape: Shape::from_json(&shape).unwrap(),
-        exit_buffer_m: None,
-        dwell_s: None,
-        max_accuracy_m: None,
-        active: true,
         tags: vec!["a".into()],
-        metadata: serde_json::Map::new(),
         version,
-        created_at: NOW,
-        updated_at: NOW,
-        deleted: false,
-        removal: None,
+        ..Zone::new(
+            TENANT,
+            ZoneId::of_external(TENANT, "shop"),
+            &format!("v{version}"),
+            Shape::from_json(&shape).unwrap(),
+            NOW,
+        )
     }
 }
 

@@ -15,25 +15,7 @@ pub const TENANTS: [TenantId; 2] = [TenantId(Uuid::from_u128(7)), TenantId(Uuid:
 const METRES_PER_DEGREE: f64 = 111_000.0;
 
 pub fn zone(tenant: TenantId, number: u128, shape: Shape) -> Zone {
-    Zone {
-        tenant,
-        id: ZoneId(Uuid::from_u128(number)),
-        external_id: None,
-        location_id: None,
-        name: "zone".into(),
-        shape,
-        exit_buffer_m: None,
-        dwell_s: None,
-        max_accuracy_m: None,
-        active: true,
-        tags: Vec::new(),
-        metadata: serde_json::Map::new(),
-        version: 1,
-        created_at: UnixMillis(0),
-        updated_at: UnixMillis(0),
-        deleted: false,
-        removal: None,
-    }
+    Zone::new(tenant, ZoneId(Uuid::from_u128(number)), "zone", shape, UnixMillis(0))
 }
 
 /// Where a world is, and how far it reaches.

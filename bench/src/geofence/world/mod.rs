@@ -131,23 +131,11 @@ impl World {
         }
         let shape = self.mix.shape(centre, &mut random)?;
         Ok(Zone {
-            tenant: self.tenants[tenant].id,
-            id,
             external_id: Some(format!("shop-{number:07}")),
-            location_id: None,
-            name: format!("Shop {number}"),
-            shape,
-            exit_buffer_m: None,
             dwell_s,
-            max_accuracy_m: None,
-            active: true,
-            tags: Vec::new(),
-            metadata: serde_json::Map::new(),
             version,
-            created_at: UnixMillis(0),
             updated_at: UnixMillis(version),
-            deleted: false,
-            removal: None,
+            ..Zone::new(self.tenants[tenant].id, id, &format!("Shop {number}"), shape, UnixMillis(0))
         })
     }
 

@@ -168,23 +168,8 @@ fn zone(site: &Site, name: &str, (lon, lat): (f64, f64)) -> Result<Zone, BoxErro
     let centre = Position::new(lon, lat).ok_or("a place on earth")?;
     let shape = Shape::circle(centre, 400.0).map_err(|error| format!("{error:?}"))?;
     Ok(Zone {
-        tenant: site.tenant,
-        id: ZoneId::of_external(site.tenant, name),
         external_id: Some(name.to_owned()),
-        location_id: None,
-        name: name.to_owned(),
-        shape,
-        exit_buffer_m: None,
-        dwell_s: None,
-        max_accuracy_m: None,
-        active: true,
-        tags: Vec::new(),
-        metadata: serde_json::Map::new(),
-        version: 1,
-        created_at: now(),
-        updated_at: now(),
-        deleted: false,
-        removal: None,
+        ..Zone::new(site.tenant, ZoneId::of_external(site.tenant, name), name, shape, now())
     })
 }
 

@@ -34,23 +34,18 @@ fn shy() -> DeviceId {
 fn zone(number: u128, version: i64, lon: f64) -> Zone {
     let center = Position::new(lon / 1_000.0, 0.0).expect("a position");
     Zone {
-        tenant: TENANT,
-        id: ZoneId(Uuid::from_u128(number)),
         external_id: Some(format!("zone-{number}")),
-        location_id: None,
-        name: String::new(),
-        shape: Shape::circle(center, 100.0).expect("a circle"),
         exit_buffer_m: Some(0.0),
         dwell_s: Some(15),
-        max_accuracy_m: None,
-        active: true,
-        tags: Vec::new(),
-        metadata: serde_json::Map::new(),
         version,
-        created_at: UnixMillis(0),
         updated_at: UnixMillis(1_000_000),
-        deleted: false,
-        removal: None,
+        ..Zone::new(
+            TENANT,
+            ZoneId(Uuid::from_u128(number)),
+            "",
+            Shape::circle(center, 100.0).expect("a circle"),
+            UnixMillis(0),
+        )
     }
 }
 
