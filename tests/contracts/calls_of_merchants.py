@@ -49,6 +49,7 @@ def tried(claims, system, keys, other):
     apps(claims, system, api, stranger)
     settings(claims, api, stranger)
     campaigns(claims, api, stranger, zone)
+    events(claims, api)
 
 
 def doors(claims, system, keys, api):
@@ -70,7 +71,7 @@ def doors(claims, system, keys, api):
         "/v1/devices", "/v1/devices/{device_id}", "/v1/devices/{device_id}/presence", "/v1/transitions",
         "/v1/devices/{device_id}/transitions", "/v1/apps/{app}", "/v1/campaigns", "/v1/campaigns/{id}",
         "/v1/campaigns/{id}/activate", "/v1/campaigns/{id}/pause", "/v1/sends", "/v1/sends/{id}", "/v1/deliveries",
-        "/v1/devices/{device_id}/deliveries", "/v1/settings",
+        "/v1/devices/{device_id}/deliveries", "/v1/settings", "/v1/events", "/v1/campaigns/{id}/preview",
     ):
         claims.that(f"OpenAPI knows {path}", path in document["paths"])
     claims.status("GET /docs", system.api(None).call("GET", "/docs"), 200)
@@ -255,7 +256,26 @@ def settings(claims, api, stranger):
     claims.that("another tenant keeps its own", stranger.call("GET", path).json()["detect_crossings"] is False)
     claims.refused_at("settings without detect_crossings", api.call("PUT", path, {}), "/detect_crossings")
     claims.refused_at("a member that is none", api.call("PUT", path, {"detect_crossings": True, "x": 1}), "/x")
+    chosen = {
+        "detect_crossings": False, "timezone": "Europe/Madrid", "quota_per_day": 1000000,
+        "quiet_hours": {"from": "22:00", "to": "08:00", "then": "drop"},
+        "caps": {"per_hour": 2, "per_day": 4, "per_week": None},
+    }
+    told = claims.status("PUT every setting", api.call("PUT", path, chosen), 200).json()
+    claims.that("settings say every choice", all(told[n] == v for n, v in chosen.items()), told)
+    for what, change, pointer in (
+        ("a time zone that is none", {"timezone": "Mars/Olympus"}, "/timezone"),
+        ("quiet hours without an end", {"quiet_hours": {"from": "22:00"}}, "/quiet_hours/to"),
+        ("a cap above 200", {"caps": {"per_hour": 201}}, "/caps/per_hour"),
+    ):
+        claims.refused_at(what, api.call("PUT", path, chosen | change), pointer)
     claims.status("settings back to what they were", api.call("PUT", path, {"detect_crossings": False}), 200)
+
+
+VARIANTS = [
+    {"name": "short", "weight": 1, "message": {"title": "Hi", "body": "", "data": {}}},
+    {"name": "long", "weight": 3, "message": {"title": "Hello", "body": "there", "data": {}}},
+]
 
 
 def campaigns(claims, api, stranger, zone):
@@ -288,6 +308,22 @@ def campaigns(claims, api, stranger, zone):
         claims.status(f"audience {audience}", api.call("POST", "/v1/campaigns", body | {"audience": audience}), 201)
     everyone = {name: value for name, value in body.items() if name != "audience"}
     claims.status("no audience: everyone", api.call("POST", "/v1/campaigns", everyone), 201)
+    full = body | {
+        "starts_at": "2026-03-01T00:00:00.000Z", "ends_at": "2026-06-01T00:00:00.000Z",
+        "hours": {"from": "09:00", "to": "21:00", "weekdays": ["mon", "sat"]}, "ignores_caps": True,
+        "ignores_quiet_hours": True, "holdout_percent": 10, "variants": VARIANTS,
+    }
+    answer = claims.status("a campaign that says all it can", api.call("POST", "/v1/campaigns", full), 201)
+    claims.that("it says what it was given", all(answer.json()[n] == v for n, v in full.items()), answer.text)
+    path = f"/v1/campaigns/{answer.json()['id']}"
+    again = claims.status("PUT what was answered", api.call("PUT", path, answer.json(), headers={"if-match": "*"}), 200)
+    claims.that("nothing changed", again.json() == answer.json(), again.text)
+    for trigger in (
+        {"type": "schedule", "cron": "0 10 * * MON-FRI"}, {"type": "event", "name": "order_shipped", "max_age_s": 60},
+        {"type": "absence", "days": 30, "zone_ids": [zone], "zone_tags": []},
+    ):
+        answer = claims.status(f"trigger {trigger['type']}", api.call("POST", "/v1/campaigns", body | {"trigger": trigger}), 201)
+        claims.that(f"trigger {trigger['type']} says what it was given", answer.json()["trigger"] == trigger, answer.text)
     ageless = body | {"trigger": body["trigger"] | {"max_age_s": None}}
     answer = claims.status("max_age_s null", api.call("POST", "/v1/campaigns", ageless), 201)
     claims.that("null stays null", answer.json()["trigger"]["max_age_s"] is None, answer.text)
@@ -301,5 +337,23 @@ def campaigns(claims, api, stranger, zone):
         ("a trigger that is none", {"trigger": {"type": "zone", "on": "jump"}}, "/trigger/on"),
         ("no title", {"message": {"body": 3}}, "/message"),
         ("a cooldown below nothing", {"cooldown_s": -1}, "/cooldown_s"),
+        ("a schedule that never comes", {"trigger": {"type": "schedule", "cron": "0 0 31 2 *"}}, "/trigger/cron"),
+        ("an absence of no day", {"trigger": {"type": "absence", "days": 0}}, "/trigger/days"),
+        ("an end before the start", {"starts_at": "2026-02-01T00:00:00Z", "ends_at": "2026-01-01T00:00:00Z"}, "/ends_at"),
+        ("a holdout above 100", {"holdout_percent": 101}, "/holdout_percent"),
+        ("a template that can't be read", {"message": {"title": "{{ device."}}, "/message/title"),
+        ("two variants of one name", {"variants": VARIANTS[:1] * 2}, "/variants/1/name"),
     ):
         claims.refused_at(what, api.call("POST", "/v1/campaigns", body | change), pointer)
+
+
+def events(claims, api):
+    event = {"device_id": "nobody", "name": "order_shipped", "at": "2026-01-01T00:00:00Z", "properties": {"order": "A-17"}}
+    claims.refused_at("an event of long ago", api.call("POST", "/v1/events", event), "/at")
+    del event["at"]
+    answer = claims.status("POST /v1/events", api.call("POST", "/v1/events", event), 202).json()
+    claims.exactly("events", answer, "accepted", "ids")
+    claims.that("one event is accepted", answer["accepted"] == 1 and len(answer["ids"]) == 1, answer)
+    answer = claims.status("several events", api.call("POST", "/v1/events", [event, event]), 202).json()
+    claims.that("each is its own", answer["accepted"] == 2 and len(set(answer["ids"])) == 2, answer)
+    claims.refused_at("an event without a name", api.call("POST", "/v1/events", [event, {"device_id": "d"}]), "/1/name")
