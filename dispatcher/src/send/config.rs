@@ -8,6 +8,7 @@ use geopush_service::config::Reader;
 
 use super::rate::Rate;
 use super::transport::{Limits, Timeouts};
+use super::wait::Waits;
 
 /// Everything that sending is told.
 #[derive(Clone, Debug)]
@@ -51,6 +52,8 @@ pub struct SliceConfig {
     pub drain: Duration,
     /// The pause between a slice's commits.
     pub commit_every: Duration,
+    /// Where pushes wait for their retries.
+    pub waits: Waits,
 }
 
 const LANE_RATE: u32 = 600_000;
@@ -132,6 +135,16 @@ impl SendConfig {
                 .key("dispatcher.send_drain", "How long answers are waited for at shutdown")
                 .within(second..=Duration::from_secs(25))
                 .or(defaults.slices.drain),
+            waits: Waits {
+                in_memory: reader
+                    .key(
+                        "dispatcher.retry_in_memory",
+                        "Who is tried again so soon waits in memory, not on the log",
+                    )
+                    .within(Duration::ZERO..=minute)
+                    .or(defaults.slices.waits.in_memory),
+                ..defaults.slices.waits
+            },
             ..defaults.slices
         };
         let provider_ca = reader.optional("provider_ca", "A PEM file of further roots to trust providers by");
@@ -162,6 +175,7 @@ impl Default for SendConfig {
                 in_hand: 4_000,
                 drain: Duration::from_secs(15),
                 commit_every: Duration::from_millis(100),
+                waits: Waits::default(),
             },
         }
     }

@@ -1,21 +1,30 @@
 //! Takes pushes to FCM and APNs, and is the only code that speaks to them.
 //!
-//! A push comes from the log ([`SendStage`]), waits for its turn in its app's lane (`lane`, `line`: own connections, own
-//! rate, own breaker), is asked of the provider (`fcm`, `apns`: what to say; `transport`: how), and its answer is
-//! judged by the provider's table of rules (`fcm::rules`, `apns::rules`) until it has one end (`tries`), which is
-//! appended to the deliveries before the push counts as done (`progress`, `ledger`).
+//! A push comes from the log ([`SendStage`], `intake`) when there is room in its slice's hand (`work`, `share`), waits
+//! for its turn in its app's lane (`lane`, `line`: own connections, own rate, own breaker), is asked of the provider
+//! (`fcm`, `apns`: what to say; `transport`: how), and its answer is judged by the provider's table of rules
+//! (`fcm::rules`, `apns::rules`) until it has one end (`tries`), which is appended to the deliveries before the push
+//! counts as done (`hand`, `progress`, `ledger`). One that is to be tried again waits in memory, or is put off to a topic
+//! of retries and comes from there (`wait`, `deferral`).
 //!
 //! Nothing here decides whether a push should exist, and nothing retries what was accepted.
 
 mod apns;
+mod append;
 mod aps;
 mod breaker;
 mod config;
+#[cfg(test)]
+mod conservation;
 mod decision;
+mod deferral;
 mod deliver;
 mod device_limits;
 mod event;
 mod fcm;
+mod hand;
+mod hand_event;
+mod intake;
 mod jwt;
 mod lane;
 mod lanes;
@@ -24,18 +33,21 @@ mod line;
 mod progress;
 mod provider;
 mod rate;
+mod share;
 mod stage;
 #[cfg(test)]
 mod testing;
 mod transport;
 mod tries;
+mod wait;
+mod work;
 
 pub use config::{LaneConfig, SendConfig, SliceConfig};
-
 pub use lanes::Apps;
 pub use rate::Rate;
 pub use stage::SendStage;
 pub use transport::{Timeouts, TlsError};
+pub use wait::Waits;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -36,6 +36,8 @@ pub enum Step {
     Again,
     /// Another attempt after this.
     Wait(Duration),
+    /// Another attempt after this: until then its lane takes nothing.
+    LaneOut(Duration),
 }
 
 /// How a push ended.
@@ -50,6 +52,21 @@ pub struct Ending {
 }
 
 impl Tries {
+    /// As they were when the push was put off.
+    pub fn resumed(attempts: u32, failures: u32) -> Self {
+        Self { attempts, failures, ..Self::default() }
+    }
+
+    /// How often the push was sent.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// How often in a row that failed.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// After an attempt. `jitter` is in 0..1.
     pub fn after(&mut self, attempt: Attempt, jitter: f64) -> Step {
         match attempt {
@@ -90,7 +107,7 @@ impl Tries {
                 }
                 self.wait(Pause::CONNECTION, None, jitter)
             }
-            Attempt::Unreachable(retry_in) => Step::Wait(retry_in.mul_f64(1.0 + 0.5 * jitter)),
+            Attempt::Unreachable(retry_in) => Step::LaneOut(retry_in.mul_f64(1.0 + 0.5 * jitter)),
             Attempt::DeviceFull(retry_in) => Step::Wait(retry_in),
             Attempt::NoCredential(CredentialError::Refused(_)) => self.failed(Reason::BadCredentials),
             Attempt::NoCredential(CredentialError::Unavailable { retry_after, .. }) => {
@@ -131,6 +148,11 @@ impl Tries {
         Ending { outcome: Outcome::Expired, reason: Some(Reason::ProviderUnavailable), ..self.ending() }
     }
 
+    /// Sending it broke down, as it would again: the fault is ours, or the push's.
+    pub fn broken(&self) -> Ending {
+        Ending { reason: Some(Reason::ProviderError), ..self.ending() }
+    }
+
     /// The app's credentials can't be used.
     pub fn unusable_app(&self) -> Ending {
         Ending { reason: Some(Reason::BadCredentials), ..self.ending() }
@@ -143,8 +165,9 @@ impl Tries {
 }
 
 impl Ending {
-    /// The delivery of a push that ended so.
-    pub fn delivery(self, push: &Push, finished_at: UnixMillis) -> Delivery {
+    /// The delivery of a push that ended so, after it was put off `deferrals` times.
+    pub fn delivery(self, push: &Push, deferrals: u32, finished_at: UnixMillis) -> Delivery {
+        let dead_letter = is_dead_letter(self.outcome, self.reason).then(|| push.message.clone());
         Delivery {
             push: push.id,
             tenant: push.tenant,
@@ -162,10 +185,17 @@ impl Ending {
                 .drop_token
                 .then(|| DeadToken { token: push.token.clone(), at: self.dead_at.unwrap_or(finished_at) }),
             variant: push.variant.clone(),
-            deferrals: 0,
-            dead_letter: None,
+            deferrals,
+            dead_letter,
         }
     }
+}
+
+/// Whether the merchant may want to see what was not delivered, and to send it anew: the phone is not to blame.
+fn is_dead_letter(outcome: Outcome, reason: Option<Reason>) -> bool {
+    use Reason::{BadCredentials, BadMessage, ProviderError, TooLarge};
+    outcome == Outcome::Failed
+        && matches!(reason, Some(BadMessage | TooLarge | ProviderError | BadCredentials))
 }
 
 #[cfg(test)]
@@ -233,10 +263,39 @@ mod tests {
         ];
         for (decision, expected) in cases {
             let ending = ends(Tries::default().after(answered(decision), 0.0));
-            let delivery = ending.delivery(&push, UnixMillis(5));
+            let delivery = ending.delivery(&push, 2, UnixMillis(5));
+            assert_eq!(delivery.deferrals, 2);
             assert_eq!(delivery.dead_token.map(|dead| dead.token), expected, "{decision:?}");
             assert_eq!(delivery.reason.is_none(), delivery.outcome == Outcome::Accepted);
         }
+    }
+
+    #[test]
+    fn what_failed_by_no_fault_of_the_phone_is_a_dead_letter() {
+        let push = push("t");
+        for reason in Reason::ALL {
+            let ending = ends(Tries::default().after(answered(Decision::GiveUp(*reason)), 0.0));
+            let expected =
+                ["bad_message", "too_large", "provider_error", "bad_credentials"].contains(&reason.as_str());
+            let dead_letter = ending.delivery(&push, 0, UnixMillis(5)).dead_letter;
+            assert_eq!(dead_letter.is_some_and(|message| message == push.message), expected, "{reason:?}");
+        }
+        let tries = Tries::default();
+        for ending in [tries.expired(), tries.no_app()] {
+            assert_eq!(ending.delivery(&push, 0, UnixMillis(5)).dead_letter, None);
+        }
+        assert!(tries.broken().delivery(&push, 0, UnixMillis(5)).dead_letter.is_some());
+    }
+
+    #[test]
+    fn a_push_that_was_put_off_goes_on_where_it_was() {
+        let mut tries = Tries::default();
+        for _ in 0..3 {
+            tries.after(Attempt::Unanswered, 0.0);
+        }
+        let mut tries = Tries::resumed(tries.attempts(), tries.failures());
+        assert_eq!(tries.after(Attempt::Unanswered, 0.0), Step::Wait(S(8)));
+        assert_eq!(ends(tries.after(answered(Decision::Sent), 0.0)).attempts, 5);
     }
 
     #[test]

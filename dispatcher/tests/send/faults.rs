@@ -168,7 +168,9 @@ async fn a_paused_lane_holds_its_own_pushes_and_no_others() {
 
 #[tokio::test]
 async fn new_credentials_end_a_lanes_pause() {
-    let world = World::start().await;
+    let mut world = World::asleep().await;
+    world.config.slices.waits.in_memory = Duration::from_secs(3_600);
+    world.send();
     let fault = json!({ "provider": "fcm", "reason": "THIRD_PARTY_AUTH_ERROR", "retry_after_s": 1_800 });
     world.fault(fault).await;
     let paused = world.push(Provider::Fcm, "phone-1");

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod connections;
+mod day;
 mod faults;
 mod peer;
 mod providers;
 mod restarts;
+mod retries;
 mod world;

@@ -4,18 +4,10 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use geopush_log::{Cursor, Record, Topic, Until};
-use geopush_model::{Outcome, Provider, Push, PushId};
+use geopush_model::{Outcome, Provider, PushId};
 use serde_json::{Value, json};
 
-use super::world::{World, apns_token, end};
-
-fn mixed(world: &World, count: usize) -> Vec<Push> {
-    let push = |n: usize| match n % 2 {
-        0 => world.push(Provider::Fcm, &format!("phone-{n}")),
-        _ => world.push(Provider::Apns, &apns_token(n)),
-    };
-    (0..count).map(push).collect()
-}
+use super::world::{World, apns_token, end, mixed};
 
 #[tokio::test]
 async fn after_a_kill_only_what_had_no_durable_end_is_sent_again() {
@@ -76,7 +68,9 @@ async fn an_orderly_end_repeats_nothing() {
 
 #[tokio::test]
 async fn a_push_that_waits_for_its_retry_does_not_hold_up_the_end_and_is_not_lost() {
-    let mut world = World::start().await;
+    let mut world = World::asleep().await;
+    world.config.slices.waits.in_memory = Duration::from_secs(3_600);
+    world.send();
     let waiting = world.push(Provider::Apns, &apns_token(1));
     world.fault(json!({ "provider": "apns", "status": 429, "retry_after_s": 1_800 })).await;
     world.publish(std::slice::from_ref(&waiting)).await;
@@ -131,6 +125,7 @@ async fn more_pushes_than_a_slice_may_have_in_hand_all_go_out() {
 async fn a_slice_with_its_hands_full_is_given_back_at_once() {
     let mut world = World::asleep().await;
     world.config.slices.in_hand = 1;
+    world.config.slices.waits.in_memory = Duration::from_secs(3_600);
     let push = world.push(Provider::Fcm, "a-phone");
     world.fault(json!({ "provider": "fcm", "status": 503, "retry_after_s": 600 })).await;
     world.publish(std::slice::from_ref(&push)).await;

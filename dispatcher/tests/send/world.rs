@@ -1,6 +1,6 @@
 //! A log, the providers' stand-ins, apps, and sending between them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,8 +25,10 @@ use uuid::Uuid;
 
 pub const TENANT: TenantId = TenantId(Uuid::from_u128(7));
 pub const APP: &str = "shop";
+/// An app whose pushes break the sender: asking for it panics.
+pub const POISON: &str = "poison";
 const PARTITIONS: u32 = 2;
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A token that APNs's stand-in takes.
 pub fn apns_token(number: usize) -> String {
@@ -48,6 +50,7 @@ impl KnownApps {
 #[async_trait]
 impl Apps for KnownApps {
     fn app(&self, tenant: TenantId, app: &str) -> Option<(i64, Arc<AppCredentials>)> {
+        assert_ne!(app, POISON, "on purpose");
         let known = self.0.lock().unwrap();
         known.get(app).filter(|_| tenant == TENANT).cloned()
     }
@@ -164,19 +167,43 @@ impl World {
     /// Waits for the ends of pushes; in their order.
     pub async fn ends(&self, pushes: &[Push]) -> Vec<Delivery> {
         let mut ends: HashMap<PushId, Delivery> = HashMap::new();
-        let waiting = async {
-            let mut reader = self.log.read(self.deliveries(), Until::Never).await.unwrap();
-            while !pushes.iter().all(|push| ends.contains_key(&push.id)) {
-                if let Some((_, records)) = reader.next(Duration::from_secs(1)).await.unwrap() {
-                    let read = records.iter().map(|r| Delivery::decode(r.value.as_ref().unwrap()).unwrap());
-                    ends.extend(read.map(|delivery| (delivery.push, delivery)));
-                }
+        let wanted: HashSet<PushId> = pushes.iter().map(|push| push.id).collect();
+        let waiting = self.follow(|delivery| {
+            if delivery.outcome.is_end() && wanted.contains(&delivery.push) {
+                ends.insert(delivery.push, delivery);
             }
-        };
+            ends.len() == wanted.len()
+        });
         if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
             panic!("{} of {} pushes have ended", ends.len(), pushes.len());
         }
         pushes.iter().map(|push| ends[&push.id].clone()).collect()
+    }
+
+    /// Waits for the first delivery of a push that is as wanted.
+    pub async fn first(&self, push: &Push, wanted: impl Fn(&Delivery) -> bool) -> Delivery {
+        let mut found = None;
+        let waiting = self.follow(|delivery| {
+            if delivery.push == push.id && wanted(&delivery) {
+                found.get_or_insert(delivery);
+            }
+            found.is_some()
+        });
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+        found.unwrap()
+    }
+
+    /// Reads deliveries from the beginning on, until it is enough.
+    async fn follow(&self, mut is_enough: impl FnMut(Delivery) -> bool) {
+        let mut reader = self.log.read(self.deliveries(), Until::Never).await.unwrap();
+        loop {
+            let Some((_, records)) = reader.next(Duration::from_secs(1)).await.unwrap() else { continue };
+            for record in records {
+                if is_enough(Delivery::decode(record.value.as_ref().unwrap()).unwrap()) {
+                    return;
+                }
+            }
+        }
     }
 
     /// The deliveries that are on the log now, in order of each partition.
@@ -238,6 +265,15 @@ impl World {
         };
         tokio::time::timeout(PATIENCE, met).await.unwrap();
     }
+}
+
+/// Pushes to either provider, in turn.
+pub fn mixed(world: &World, count: usize) -> Vec<Push> {
+    let push = |n: usize| match n % 2 {
+        0 => world.push(Provider::Fcm, &format!("phone-{n}")),
+        _ => world.push(Provider::Apns, &apns_token(n)),
+    };
+    (0..count).map(push).collect()
 }
 
 /// A delivery's outcome, reason and attempts.

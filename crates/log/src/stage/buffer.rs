@@ -13,9 +13,9 @@ const PAUSE_BYTES: usize = 1 << 20;
 /// and resumed when both are down to this part.
 const RESUME_PART: usize = 4;
 
-/// An input of a slice, under a lease, that may go on.
+/// An input of a slice, under a lease, that may have to be paused or resumed: [`Progress::is_paused`] says which.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Resume {
+pub(super) struct Flow {
     pub(super) slice: u32,
     pub(super) lease: u64,
     pub(super) input: usize,
@@ -27,13 +27,16 @@ pub(super) struct Progress {
     lease: u64,
     inputs: Vec<Input>,
     committed: AtomicBool,
-    resumes: mpsc::UnboundedSender<Resume>,
+    flows: mpsc::UnboundedSender<Flow>,
 }
 
 struct Input {
     records: AtomicUsize,
     bytes: AtomicUsize,
+    /// As there is too much in the buffer.
     paused: AtomicBool,
+    /// As the task wants it.
+    held_back: AtomicBool,
     /// As last committed.
     position: AtomicU64,
     /// Everything before this has come in, or is a hole;
@@ -45,18 +48,19 @@ struct Input {
 }
 
 impl Progress {
-    pub(super) fn new(given: &Given, resumes: mpsc::UnboundedSender<Resume>) -> Self {
+    pub(super) fn new(given: &Given, flows: mpsc::UnboundedSender<Flow>) -> Self {
         let input = |position: &Offset| Input {
             records: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
+            held_back: AtomicBool::new(false),
             position: AtomicU64::new(*position),
             come: AtomicU64::new(*position),
             records_end: AtomicU64::new(*position),
             handed_out_ms: AtomicI64::new(0),
         };
         let inputs = given.positions.iter().map(input).collect();
-        Self { slice: given.slice, lease: given.lease, inputs, committed: AtomicBool::new(false), resumes }
+        Self { slice: given.slice, lease: given.lease, inputs, committed: AtomicBool::new(false), flows }
     }
 
     /// A batch comes in; says whether its input must be paused.
@@ -86,9 +90,26 @@ impl Progress {
             input.handed_out_ms.store(last.appended_at_ms, Ordering::Relaxed);
         }
         if input.resumes() {
-            // Without a runner nobody needs to know.
-            let _ = self.resumes.send(Resume { slice: self.slice, lease: self.lease, input: batch.input });
+            self.tell(batch.input);
         }
+    }
+
+    /// The task wants an input held back, or to go on.
+    pub(super) fn hold_back(&self, input: usize, held_back: bool) {
+        if self.inputs[input].held_back.swap(held_back, Ordering::SeqCst) != held_back {
+            self.tell(input);
+        }
+    }
+
+    /// Whether an input is to be paused, for either reason.
+    pub(super) fn is_paused(&self, input: usize) -> bool {
+        let input = &self.inputs[input];
+        input.paused.load(Ordering::SeqCst) || input.held_back.load(Ordering::SeqCst)
+    }
+
+    fn tell(&self, input: usize) {
+        // Without a runner nobody needs to know.
+        let _ = self.flows.send(Flow { slice: self.slice, lease: self.lease, input });
     }
 
     /// Everything before this offset is a hole, or has come in.
@@ -151,7 +172,7 @@ mod tests {
 
     #[test]
     fn an_input_is_paused_once_and_resumed_once() {
-        let (sender, mut resumes) = mpsc::unbounded_channel();
+        let (sender, mut flows) = mpsc::unbounded_channel();
         let given = Given { slice: 3, positions: vec![0], note: String::new(), lease: 1 };
         let progress = Progress::new(&given, sender);
         assert!(!progress.put(&batch(PAUSE_RECORDS)));
@@ -159,19 +180,35 @@ mod tests {
         assert!(!progress.put(&batch(100)), "it is paused already");
         progress.take(&batch(1));
         progress.take(&batch(100));
-        assert!(resumes.try_recv().is_err());
+        assert!(flows.try_recv().is_err());
         progress.take(&batch(PAUSE_RECORDS));
-        assert_eq!(resumes.try_recv().unwrap().slice, 3);
+        assert_eq!(flows.try_recv().unwrap().slice, 3);
         assert!(progress.handed_out(0).is_some() && !progress.resumes_at_once(0));
     }
 
     #[test]
+    fn an_input_goes_on_when_neither_the_task_nor_the_buffer_holds_it_back() {
+        let (sender, mut flows) = mpsc::unbounded_channel();
+        let given = Given { slice: 0, positions: vec![0, 0], note: String::new(), lease: 1 };
+        let progress = Progress::new(&given, sender);
+        progress.hold_back(0, true);
+        progress.hold_back(0, true);
+        assert!(flows.try_recv().is_ok() && flows.try_recv().is_err(), "it is told once");
+        assert!(progress.is_paused(0) && !progress.is_paused(1));
+        assert!(progress.put(&batch(PAUSE_RECORDS + 1)));
+        progress.hold_back(0, false);
+        assert!(progress.is_paused(0), "the buffer is full");
+        progress.take(&batch(PAUSE_RECORDS + 1));
+        assert!(!progress.is_paused(0));
+    }
+
+    #[test]
     fn a_task_that_was_faster_than_the_pause_is_resumed_by_the_runner() {
-        let (sender, mut resumes) = mpsc::unbounded_channel();
+        let (sender, mut flows) = mpsc::unbounded_channel();
         let given = Given { slice: 0, positions: vec![0], note: String::new(), lease: 1 };
         let progress = Progress::new(&given, sender);
         assert!(progress.put(&batch(PAUSE_RECORDS + 1)));
         progress.take(&batch(PAUSE_RECORDS + 1));
-        assert!(resumes.try_recv().is_ok() != progress.resumes_at_once(0), "one of both resumes it");
+        assert!(flows.try_recv().is_ok() != progress.resumes_at_once(0), "one of both resumes it");
     }
 }

@@ -11,7 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::buffer::{Progress, Resume};
+use super::buffer::{Flow, Progress};
 use super::lag::{self, Owned};
 use super::slice::Slice;
 use super::{Stage, StageError};
@@ -34,8 +34,8 @@ pub(super) struct Runner<'a> {
     /// Of slices that failed without having committed.
     backoffs: BTreeMap<u32, Backoff>,
     owned: Owned,
-    resume: mpsc::UnboundedSender<Resume>,
-    resumes: mpsc::UnboundedReceiver<Resume>,
+    flow: mpsc::UnboundedSender<Flow>,
+    flows: mpsc::UnboundedReceiver<Flow>,
 }
 
 struct Running {
@@ -55,7 +55,7 @@ struct Ended {
 
 impl<'a> Runner<'a> {
     pub(super) fn new(log: &'a SharedLog, stage: &'a Arc<dyn Stage>, group: Box<dyn Group>) -> Self {
-        let (resume, resumes) = mpsc::unbounded_channel();
+        let (flow, flows) = mpsc::unbounded_channel();
         Self {
             log,
             stage,
@@ -65,8 +65,8 @@ impl<'a> Runner<'a> {
             tasks: JoinSet::new(),
             backoffs: BTreeMap::new(),
             owned: Owned::default(),
-            resume,
-            resumes,
+            flow,
+            flows,
         }
     }
 
@@ -81,7 +81,7 @@ impl<'a> Runner<'a> {
                 () = shutdown.cancelled() => {}
                 event = self.group.next() => self.handle(event?),
                 Some(ended) = self.tasks.join_next() => self.ended(ended.ok()),
-                Some(resume) = self.resumes.recv() => self.resume(resume),
+                Some(flow) = self.flows.recv() => self.flow(flow),
             }
         }
         self.finish().await;
@@ -100,7 +100,7 @@ impl<'a> Runner<'a> {
 
     fn start(&mut self, given: Given) {
         self.drop_slice(given.slice);
-        let progress = Arc::new(Progress::new(&given, self.resume.clone()));
+        let progress = Arc::new(Progress::new(&given, self.flow.clone()));
         let (batches, receiver) = mpsc::unbounded_channel();
         let closing = CancellationToken::new();
         let Given { slice: number, positions, note, lease } = given;
@@ -139,7 +139,7 @@ impl<'a> Runner<'a> {
         if pause {
             self.group.pause(slice, input, true);
             if running.progress.resumes_at_once(input) {
-                self.group.pause(slice, input, false);
+                self.group.pause(slice, input, running.progress.is_paused(input));
             }
         }
     }
@@ -150,9 +150,9 @@ impl<'a> Runner<'a> {
         }
     }
 
-    fn resume(&mut self, Resume { slice, lease, input }: Resume) {
-        if self.slices.get(&slice).is_some_and(|running| running.lease == lease) {
-            self.group.pause(slice, input, false);
+    fn flow(&mut self, Flow { slice, lease, input }: Flow) {
+        if let Some(running) = self.slices.get(&slice).filter(|running| running.lease == lease) {
+            self.group.pause(slice, input, running.progress.is_paused(input));
         }
     }
 

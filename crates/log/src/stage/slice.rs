@@ -62,6 +62,12 @@ impl Slice {
         Some(batch)
     }
 
+    /// Holds back the batches of one input, or lets them go on. What was read already still comes: as much as the
+    /// buffers hold.
+    pub fn pause(&self, input: usize, paused: bool) {
+        self.progress.hold_back(input, paused);
+    }
+
     /// Returns once the slice is asked back or the process shuts down: for a stage that does not always wait for
     /// [`Slice::next`], which says the same.
     pub fn asked_back(&self) -> impl Future<Output = ()> + Send + use<> {

@@ -63,11 +63,13 @@ pub fn told(api: &Client, phones: &BTreeSet<DeviceId>) -> BTreeMap<DeviceId, Tol
 /// Reads the topics to their ends.
 pub async fn topics(log: &SharedLog) -> Seen {
     let end = |record: &Received, delivery: Delivery| End { durable_at_ms: record.appended_at_ms, delivery };
+    // A push that waits for its retry has not ended.
+    let is_end = |end: &End| end.delivery.outcome.is_end();
     Seen {
         pings: records(log, Topic::Pings, |_, ping| ping).await,
         transitions: records(log, Topic::Transitions, |_, transition: Transition| transition).await,
         pushes: records(log, Topic::Pushes, |_, push: Push| (push.id, push.origin.cause)).await,
-        ends: records(log, Topic::Deliveries, end).await,
+        ends: records(log, Topic::Deliveries, end).await.into_iter().filter(is_end).collect(),
         ..Seen::default()
     }
 }
