@@ -10,7 +10,6 @@ use super::ZoneIndex;
 use super::area::Area;
 use super::directory::Tenant;
 use super::node::Node;
-use super::region::Region;
 use super::tiles::{Tile, TileId};
 use crate::engine::PreparedZone;
 
@@ -52,11 +51,10 @@ impl ZoneIndex {
             tile.zones.load().list_along(&area, &here.area(), zones);
             return rest;
         }
-        let cell = Region::cell_at(line.start);
+        let (cell, region) = self.place_of(line.start);
         // Before the tile: a huge zone that becomes small meanwhile is then in either.
         let huge = tenant.huge.load();
         let tile = self.tiles_by_cell.get(&self.tiles, tenant.id, cell).map(|id| self.tiles.get(id));
-        let region = tile.map_or_else(|| self.region_of(cell), |tile| tile.region);
         let area = region.area_round(line.start).expect("a region holds its cell");
         let (here, rest) = line.split(&area);
         match tile {
@@ -143,7 +141,7 @@ impl Node {
         if !area.overlaps(line) {
             return;
         }
-        zones.extend(self.listings.all().iter().map(|listing| Arc::clone(&listing.zone)));
+        zones.extend(self.listings.all().iter().cloned());
         for (number, part) in self.parts.iter().flat_map(|parts| parts.iter()).enumerate() {
             part.list_along(&area.part(number), line, zones);
         }

@@ -26,7 +26,7 @@ use crate::engine::{PreparedZone, ZoneChange};
 /// What only the writer knows.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
-    placer: Placer,
+    pub(super) placer: Placer,
     tiles_of: HashMap<TenantId, Vec<TileId>>,
 }
 

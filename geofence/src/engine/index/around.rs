@@ -8,7 +8,8 @@ use geopush_model::{TenantId, ZoneId};
 
 use super::ZoneIndex;
 use super::area::Area;
-use super::listing::{Cell, Listing};
+use super::cells::{Cell, Cells};
+use super::listing::Listings;
 use super::node::Node;
 use super::tiles::Stamp;
 use crate::engine::PreparedZone;
@@ -76,26 +77,45 @@ impl<'a> Around<'a> {
 
     /// The zones that contain every position of [`Self::bounds`].
     pub fn covering(&self) -> impl Iterator<Item = &Arc<PreparedZone>> {
-        self.nodes().flat_map(|node| node.listings.covering()).map(|listing| &listing.zone)
+        self.nodes().flat_map(|node| node.listings.covering())
     }
 
     /// Every other zone whose shape, with its exit buffer, may meet [`Self::bounds`].
     pub fn touching(&self) -> impl Iterator<Item = &Arc<PreparedZone>> {
-        self.leaf().iter().map(|listing| &listing.zone)
+        self.leaf().touching().iter()
     }
 
     /// Those of [`Self::touching`] that may contain a position of [`Self::bounds`]: told by boxes, without a look at the
     /// others.
     pub fn touching_at(&self, position: Position) -> impl Iterator<Item = &Arc<PreparedZone>> {
         let cell = Cell::at(position, &self.area);
-        let near = self.leaf().iter().filter(move |listing| listing.may_contain(cell));
-        near.map(|listing| &listing.zone)
+        self.leaf().lying().filter(move |(cells, _)| cells.contain(cell)).map(|(_, zone)| zone)
     }
 
-    /// [`Self::touching`], each with a box outside of which it contains no position of [`Self::bounds`]: known without
-    /// a look at the zone, and good to 1/256 of the width and height of those. `None`: it contains none.
-    pub fn touching_boxes(&self) -> impl Iterator<Item = (Option<Bounds>, &Arc<PreparedZone>)> {
-        self.leaf().iter().map(|listing| (listing.box_in(&self.area), &listing.zone))
+    /// What is left of a box round a position when the other zones of [`Self::touching`] that `matter` are cut off, but
+    /// for those that [may contain](Self::touching_at) the position: to 1/256 of the width and height of
+    /// [`Self::bounds`], and without a look at zones that lie beside the box anyway.
+    pub fn beside(
+        &self,
+        position: Position,
+        bounds: Bounds,
+        matter: impl Fn(&PreparedZone) -> bool,
+    ) -> Bounds {
+        let cell = Cell::at(position, &self.area);
+        let whole = Cells::of_bounds(&bounds, &self.area);
+        let mut cells = whole;
+        for (others, zone) in self.leaf().lying() {
+            if others.meet(&cells) && !others.contain(cell) && matter(zone) {
+                cells = cells.beside(others, cell);
+            }
+        }
+        let Bounds { west, south, east, north } = cells.bounds(&self.area);
+        Bounds {
+            west: bounds.west.max(west),
+            south: bounds.south.max(south),
+            east: bounds.east.min(east),
+            north: bounds.north.min(north),
+        }
     }
 
     /// A live zone of the tenant: out of the lists, or wherever it is.
@@ -114,7 +134,7 @@ impl<'a> Around<'a> {
         })
     }
 
-    fn leaf(&self) -> &[Listing] {
-        self.nodes().last().map_or(&[], |leaf| leaf.listings.touching())
+    fn leaf(&self) -> &Listings {
+        &self.nodes().last().expect("a way has an end").listings
     }
 }

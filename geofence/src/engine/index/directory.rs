@@ -1,14 +1,12 @@
 //! Where things are found by name: zones, tiles and tenants.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use geopush_model::{TenantId, ZoneId};
 use h3o::CellIndex;
 
 use super::huge::HugeZones;
-use super::region::Region;
 use super::shards::{Change, Shards};
 use super::tiles::{TileId, Tiles};
 use crate::engine::PreparedZone;
@@ -54,35 +52,6 @@ impl TilesByCell {
         };
         let changes = new.iter().map(|id| (hash_of(id), Change::Put(*id))).collect();
         self.0.change(changes, hash_of, |a, b| a == b);
-    }
-}
-
-/// The regions of cells where devices are and zones are not: a cell's boundary takes longer than all else that is asked
-/// there.
-#[derive(Debug, Default)]
-pub(super) struct Regions {
-    by_cell: Shards<(CellIndex, Region), { 1 << 8 }>,
-    len: AtomicUsize,
-}
-
-impl Regions {
-    /// Cells remembered: those of a thousand towns. Others' regions are found anew each time.
-    const MOST: usize = 1 << 15;
-
-    #[inline]
-    pub fn get(&self, cell: CellIndex) -> Option<Region> {
-        let found = self.by_cell.find(self.by_cell.hash(&cell), |(known, _)| *known == cell);
-        found.map(|(_, region)| region)
-    }
-
-    /// Remembers a region, if there is room; to be called by one thread at a time.
-    pub fn add(&self, cell: CellIndex, region: Region) {
-        if self.len.load(Ordering::Relaxed) < Self::MOST && self.get(cell).is_none() {
-            let hash_of = |(cell, _): &(CellIndex, Region)| self.by_cell.hash(cell);
-            let new = (cell, region);
-            self.by_cell.change(vec![(hash_of(&new), Change::Put(new))], hash_of, |a, b| a.0 == b.0);
-            self.len.fetch_add(1, Ordering::Relaxed);
-        }
     }
 }
 

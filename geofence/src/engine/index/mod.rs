@@ -18,6 +18,7 @@ mod along;
 mod apply;
 mod area;
 mod around;
+mod cells;
 mod directory;
 mod huge;
 mod listing;
@@ -26,6 +27,7 @@ mod node;
 mod placement;
 mod region;
 mod shards;
+mod squares;
 mod tiles;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,16 +36,17 @@ use std::sync::{Arc, Mutex};
 use arc_swap::{ArcSwap, Guard};
 use geopush_geometry::Position;
 use geopush_model::{TenantId, ZoneId};
-use h3o::CellIndex;
 
 pub use around::Around;
 pub use tiles::{Stamp, TileId};
 
 use super::PreparedZone;
 use apply::Writer;
-use directory::{Regions, Tenants, TilesByCell, ZonesById};
+use directory::{Tenants, TilesByCell, ZonesById};
 use node::Node;
+use placement::Place;
 use region::Region;
+use squares::Squares;
 use tiles::{Tile, Tiles};
 
 /// All tenants' live zones. Readers never wait, whatever a writer does meanwhile.
@@ -52,7 +55,7 @@ pub struct ZoneIndex {
     tiles: Tiles,
     tiles_by_cell: TilesByCell,
     zones_by_id: ZonesById,
-    regions: Regions,
+    squares: Squares,
     tenants: Tenants,
     /// The tile of everyone who has no zones.
     nobody: TileId,
@@ -68,7 +71,7 @@ impl Default for ZoneIndex {
             tiles,
             tiles_by_cell: TilesByCell::default(),
             zones_by_id: ZonesById::default(),
-            regions: Regions::default(),
+            squares: Squares::default(),
             tenants: Tenants::default(),
             nobody,
             len: AtomicUsize::new(0),
@@ -90,13 +93,12 @@ impl ZoneIndex {
         if let Some(around) = hint.and_then(|id| self.in_tile(id, tenant, position)) {
             return around;
         }
-        let cell = Region::cell_at(position);
+        let (cell, region) = self.place_of(position);
         let in_cell = || {
             let id = self.tiles_by_cell.get(&self.tiles, tenant, cell)?;
             Some(self.in_tile(id, tenant, position).expect("a region holds its cell"))
         };
         in_cell().unwrap_or_else(|| {
-            let region = self.region_of(cell);
             let area = region.area_round(position).expect("a region holds its cell");
             let Some(known) = self.tenants.get(tenant) else {
                 let stamp = self.tiles.stamp(self.nobody);
@@ -142,14 +144,15 @@ impl ZoneIndex {
         Some(Around::new(self, tenant, stamp, tile.zones.load(), area, position))
     }
 
-    fn region_of(&self, cell: CellIndex) -> Region {
-        self.regions.get(cell).unwrap_or_else(|| {
-            let region = Region::of(cell);
+    /// A cell with a region in which the position is.
+    fn place_of(&self, position: Position) -> Place {
+        self.squares.place(position).unwrap_or_else(|| {
             // Nobody waits to have it remembered.
-            if let Ok(_writer) = self.writer.try_lock() {
-                self.regions.add(cell, region);
+            if let Ok(mut writer) = self.writer.try_lock() {
+                self.squares.add(position, &mut writer.placer);
             }
-            region
+            let cell = Region::cell_at(position);
+            (cell, Region::of(cell))
         })
     }
 

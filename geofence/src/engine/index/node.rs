@@ -61,7 +61,7 @@ impl Node {
         let (was, is) = (self.listings.touching().len(), listings.touching().len());
         let doubled = is >= Self::CUT_AT && is.ilog2() > was.max(1).ilog2();
         match if doubled { cut(&listings, area, depth) } else { None } {
-            Some(parts) => Self { listings: listings.covering().into(), parts: Some(parts) },
+            Some(parts) => Self { listings: listings.covering_only(), parts: Some(parts) },
             None => Self { listings, parts: None },
         }
     }
@@ -100,7 +100,7 @@ fn cut(leaf: &Listings, area: &Area, depth: usize) -> Option<Parts> {
     if depth == Node::MAX_DEPTH {
         return None;
     }
-    let zones: Vec<_> = leaf.touching().iter().map(|listing| &listing.zone).collect();
+    let zones: Vec<_> = leaf.touching().iter().collect();
     let all = Sorted::touching(area, &zones);
     let sorted: Vec<_> = (0..Area::PARTS).map(|number| all.in_part(&area.part(number))).collect();
     let copies: usize = sorted.iter().map(|part| part.touching.len()).sum();
@@ -126,12 +126,12 @@ fn few_of(parts: &[Arc<Node>]) -> Option<Vec<Arc<PreparedZone>>> {
         if part.parts.is_some() {
             return None;
         }
-        for listing in part.listings.all() {
-            if !zones.iter().any(|zone| Arc::ptr_eq(zone, &listing.zone)) {
+        for listed in part.listings.all() {
+            if !zones.iter().any(|zone| Arc::ptr_eq(zone, listed)) {
                 if zones.len() == Node::JOIN_AT {
                     return None;
                 }
-                zones.push(Arc::clone(&listing.zone));
+                zones.push(Arc::clone(listed));
             }
         }
     }

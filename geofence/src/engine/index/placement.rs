@@ -18,6 +18,9 @@ pub(super) enum Placement {
     Huge,
 }
 
+/// A cell with its region.
+pub(super) type Place = (CellIndex, Region);
+
 /// Finds the tiles that zones are in, and remembers what cells are like.
 #[derive(Debug, Default)]
 pub(super) struct Placer {
@@ -40,33 +43,40 @@ impl Placer {
     const MOST_CELLS: usize = 1 << 16;
 
     /// Where a zone is kept: in each tile whose region its shape with its exit buffer may meet.
-    ///
-    /// Goes from neighbour to neighbour as long as their regions meet the zone's box. So none is missed: a region is in
-    /// its cell and the neighbours of that (its corners are 1.4 times as far from the middle as the cell's; the cell
-    /// and its neighbours hold everything within twice that), so of a region that meets the box either the cell or a
-    /// neighbour does, and the cells that meet the box hang together.
     pub fn place(&mut self, zone: &PreparedZone) -> Placement {
         let boxes = zone.shape.bounds(zone.exit_buffer_m);
         if boxes.iter().any(|b| b.north > Self::MOST_LAT || b.south < -Self::MOST_LAT) {
             return Placement::Huge;
         }
+        match self.meeting(&boxes, Self::MOST_TILES) {
+            Some(places) => Placement::Tiles(places.into_iter().map(|(cell, _)| cell).collect()),
+            None => Placement::Huge,
+        }
+    }
+
+    /// The cells whose regions meet a box or two, `None` if there are more than `most`.
+    ///
+    /// Goes from neighbour to neighbour as long as their regions meet the boxes. So none is missed: a region is in
+    /// its cell and the neighbours of that (its corners are 1.4 times as far from the middle as the cell's; the cell
+    /// and its neighbours hold everything within twice that), so of a region that meets the box either the cell or a
+    /// neighbour does, and the cells that meet the box hang together.
+    pub fn meeting(&mut self, boxes: &[Bounds], most: usize) -> Option<Vec<Place>> {
         let mut seen: HashSet<CellIndex> =
             boxes.iter().map(|bounds| Region::cell_at(middle(bounds))).collect();
         let mut next: Vec<CellIndex> = seen.iter().copied().collect();
-        let mut cells = Vec::new();
+        let mut places = Vec::new();
         while let Some(cell) = next.pop() {
             let Surroundings { region, neighbours } = self.surroundings(cell);
-            let area = region.area();
-            if area.box_round(&boxes).is_none() {
+            if region.area().box_round(boxes).is_none() {
                 continue;
             }
-            if cells.len() == Self::MOST_TILES {
-                return Placement::Huge;
+            if places.len() == most {
+                return None;
             }
-            cells.push(cell);
+            places.push((cell, region));
             next.extend(neighbours.into_iter().flatten().filter(|cell| seen.insert(*cell)));
         }
-        Placement::Tiles(cells)
+        Some(places)
     }
 
     fn surroundings(&mut self, cell: CellIndex) -> Surroundings {

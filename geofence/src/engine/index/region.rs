@@ -79,6 +79,17 @@ impl Region {
         Area { west: west.into(), south: south.into(), east: east.into(), north: north.into() }
     }
 
+    /// How far a position is from the border, in degrees; less than 0 outside.
+    #[inline]
+    pub fn depth(&self, position: Position) -> f64 {
+        let area = self.area();
+        let depth = |lon: f64| {
+            let across = (lon - area.west).min(area.east - lon);
+            across.min(position.lat - area.south).min(area.north - position.lat)
+        };
+        depth(position.lon).max(depth(position.lon + 360.0))
+    }
+
     /// The box in the turn of the globe in which the position is in it; `None` if it is in none.
     #[inline]
     pub fn area_round(&self, position: Position) -> Option<Area> {

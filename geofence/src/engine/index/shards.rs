@@ -43,7 +43,13 @@ impl<T: Clone, const TABLES: usize> Shards<T, TABLES> {
     /// A copy of the entry with this hash that `is` the one.
     #[inline]
     pub fn find(&self, hash: u64, is: impl FnMut(&T) -> bool) -> Option<T> {
-        self.tables[Self::table(hash)].get()?.load().find(hash, is).cloned()
+        self.with(hash, is, T::clone)
+    }
+
+    /// What there is to say of the entry with this hash that `is` the one.
+    #[inline]
+    pub fn with<R>(&self, hash: u64, is: impl FnMut(&T) -> bool, say: impl FnOnce(&T) -> R) -> Option<R> {
+        self.tables[Self::table(hash)].get()?.load().find(hash, is).map(say)
     }
 
     /// Applies changes, each with its key's hash, in their order; to be called by one thread at a time.

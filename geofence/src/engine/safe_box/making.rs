@@ -92,18 +92,11 @@ impl Room {
             // It is in a zone that is not near: no fix since was accurate enough, or the zone was just removed.
             return None;
         }
-        // A zone of which only the exit buffer comes here has no box, and matters to members alone.
-        let others = || {
-            let boxed = around.touching_boxes().filter_map(|(near, zone)| Some((near?, zone)));
-            boxed.filter(|(_, zone)| !is_member || device.membership(zone.id).is_none())
-        };
-        // What limits the box on all sides comes first: of a small box, little is left to cut.
-        for (_, zone) in others().filter(|(near, _)| near.contains(fix.position)) {
+        let matters = |zone: &PreparedZone| !is_member || device.membership(zone.id).is_none();
+        for zone in around.touching_at(fix.position).filter(|zone| matters(zone)) {
             room.stay_out(zone, zone.admits(fix))?;
         }
-        for (near, _) in others().filter(|(near, _)| !near.contains(fix.position)) {
-            room.cut(&near);
-        }
+        room.bounds = around.beside(fix.position, room.bounds, matters);
         Some(room)
     }
 

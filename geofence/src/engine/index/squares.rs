@@ -1,0 +1,81 @@
+//! Which regions hold a position, without computing its cell.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use geopush_geometry::{Bounds, Position};
+
+use super::placement::{Place, Placer};
+use super::shards::{Change, Shards};
+
+/// The globe in squares of an eighth of a degree, of which those are remembered where devices are: each with the cells
+/// whose regions meet it. To compute a position's cell takes longer than all else that is asked there; any region that
+/// holds the position will do.
+#[derive(Debug, Default)]
+pub(super) struct Squares {
+    by_number: Shards<Arc<Square>, { 1 << 10 }>,
+    len: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Square {
+    number: u32,
+    places: Box<[Place]>,
+}
+
+impl Squares {
+    const A_DEGREE: f64 = 8.0;
+    /// From here on to the poles cells are computed: regions there hold more and more squares.
+    const MOST_LAT: f64 = 80.0;
+    /// Squares remembered, in some 15 MB: as many as a thousand towns have. Others are found anew each time.
+    const MOST: usize = 1 << 16;
+    /// No square has as many cells.
+    const MOST_PLACES: usize = 256;
+
+    /// A cell with a region in which the position is, of several the one in whose middle it is most: there a device
+    /// stays longest.
+    #[inline]
+    pub fn place(&self, position: Position) -> Option<Place> {
+        let number = number(position)?;
+        self.by_number.with(
+            self.by_number.hash(&number),
+            |square| square.number == number,
+            |square| {
+                let depths = square.places.iter().map(|place| (place.1.depth(position), place));
+                let (depth, place) = depths.reduce(|a, b| if b.0 > a.0 { b } else { a })?;
+                (depth > 0.0).then_some(*place)
+            },
+        )?
+    }
+
+    /// Remembers the square of a position, if there is room; to be called by one thread at a time.
+    pub fn add(&self, position: Position, placer: &mut Placer) {
+        if let Some(number) = number(position)
+            && self.len.load(Ordering::Relaxed) < Self::MOST
+            && self.place(position).is_none()
+            && let Some(places) = placer.meeting(&[bounds_round(position)], Self::MOST_PLACES)
+        {
+            let hash_of = |square: &Arc<Square>| self.by_number.hash(&square.number);
+            let new = Arc::new(Square { number, places: places.into() });
+            let changes = vec![(hash_of(&new), Change::Put(new))];
+            self.by_number.change(changes, hash_of, |a, b| a.number == b.number);
+            self.len.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The square's number, where there are squares.
+#[inline]
+fn number(position: Position) -> Option<u32> {
+    let step = |degrees: f64| (degrees * Squares::A_DEGREE) as u32;
+    (position.lat.abs() <= Squares::MOST_LAT)
+        .then(|| step(position.lat + 90.0) << 16 | step(position.lon + 180.0))
+}
+
+/// The square of a position.
+fn bounds_round(position: Position) -> Bounds {
+    let below = |degrees: f64| (degrees * Squares::A_DEGREE).floor() / Squares::A_DEGREE;
+    let (west, south) = (below(position.lon + 180.0) - 180.0, below(position.lat + 90.0) - 90.0);
+    let east = (west + 1.0 / Squares::A_DEGREE).min(180.0);
+    Bounds { west, south, east, north: south + 1.0 / Squares::A_DEGREE }
+}
