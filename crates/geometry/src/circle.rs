@@ -22,6 +22,10 @@ impl Circle {
         &self.around
     }
 
+    pub(crate) fn touch(&self) -> u64 {
+        self.around.center().lon.to_bits() ^ self.radius_m.to_bits()
+    }
+
     pub(crate) fn radius_m(&self) -> f64 {
         self.radius_m
     }

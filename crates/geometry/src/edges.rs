@@ -109,6 +109,13 @@ impl Edges {
         &self.bounds
     }
 
+    /// Something of the box, the first edges and the first nodes.
+    pub(crate) fn touch(&self) -> u64 {
+        let point = self.points.first().map_or(0, |point| point.x.to_bits());
+        let node = self.tree.first().map_or(0, |node| node.end.into());
+        self.bounds.min.x.to_bits() ^ point ^ node
+    }
+
     /// Ranges of longitude that hold all edges, and together no more than the rings do.
     pub(crate) fn x_ranges(&self) -> Vec<(f64, f64)> {
         let range = |bounds: &PlaneBox| (bounds.min.x, bounds.max.x);

@@ -107,6 +107,16 @@ impl Prepared {
         }
     }
 
+    /// Something of each place in memory where questions begin, to have asked the memory for them before.
+    #[must_use]
+    #[inline]
+    pub fn touch(&self) -> u64 {
+        match &self.0 {
+            Body::Circle(circle) => circle.touch(),
+            Body::Polygons(polygons) => polygons.edges().touch(),
+        }
+    }
+
     /// One or two boxes that surely hold every position within `margin_m` metres of the shape: two where the
     /// antimeridian parts them, one with all longitudes where a pole is near.
     #[must_use]

@@ -41,6 +41,11 @@ impl PreparedZone {
         })
     }
 
+    /// Something of each of its cache lines, to have asked the memory for them.
+    pub(super) fn touch(&self) -> u64 {
+        self.max_accuracy_m.to_bits() ^ self.id.0.as_u128() as u64 ^ self.shape.touch()
+    }
+
     /// Whether a fix is accurate enough to change anything here; unknown counts as accurate.
     pub fn admits(&self, fix: &Fix) -> bool {
         fix.accuracy_m.is_none_or(|accuracy_m| accuracy_m <= self.max_accuracy_m)

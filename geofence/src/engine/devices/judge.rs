@@ -6,7 +6,7 @@ use super::take::{Arrival, Outcomes};
 use super::{Devices, Slot};
 use crate::engine::crossings::{Crossing, Leg};
 use crate::engine::safe_box::Safe;
-use crate::engine::{Device, FixOutcome, ZoneIndex};
+use crate::engine::{Around, Device, FixOutcome, ZoneIndex};
 
 /// Which of a device's fixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,13 +18,12 @@ pub(super) enum Which {
 impl Devices {
     pub(super) fn judge(
         &mut self,
-        zones: &ZoneIndex,
+        (zones, around): (&ZoneIndex, &Around<'_>),
         slot: Slot,
         (number, arrival): (usize, &Arrival<'_>),
         (which, fix): (Which, &Fix),
         out: &mut Outcomes,
     ) {
-        let around = zones.around(arrival.tenant, fix.position, self.lines[slot.0].tile());
         let crossings = match which {
             Which::Further if arrival.detect_crossings => self.crossings(zones, slot, (arrival, fix), out),
             Which::First | Which::Further => Vec::new(),
@@ -35,15 +34,15 @@ impl Devices {
             let (outcome, met) = match which {
                 Which::First => {
                     *device = Device::new(arrival.key(), fix.clone(), arrival.received_at);
-                    (FixOutcome::Applied, device.on_first_fix(&around, out))
+                    (FixOutcome::Applied, device.on_first_fix(around, out))
                 }
-                Which::Further => device.on_fix(fix, arrival.received_at, &crossings, &around, rules, out),
+                Which::Further => device.on_fix(fix, arrival.received_at, &crossings, around, rules, out),
             };
             counts.count(outcome);
             counts.inaccurate += u64::from(met.inaccurate);
             counts.exact_tests += met.exact_tests;
             match outcome {
-                FixOutcome::Applied => Safe::of(device, &around),
+                FixOutcome::Applied => Safe::of(device, around),
                 // The zones that were asked are not those round its last fix.
                 FixOutcome::Late | FixOutcome::Duplicate => Safe::NOWHERE,
             }

@@ -48,6 +48,11 @@ impl Members {
         member.dwell_at.0 ^ member.device.last_fix.time.0
     }
 
+    /// Something of each of a member's stays, to have asked the memory for them.
+    pub(super) fn touch_stays(&self, place: u32) -> i64 {
+        self.part(place).device.memberships.iter().fold(0, |sum, stay| sum ^ stay.since.0)
+    }
+
     pub(super) fn device(&self, place: u32) -> &Device {
         &self.part(place).device
     }

@@ -15,6 +15,7 @@ mod judge;
 mod lookup;
 mod members;
 mod pair48;
+mod settle;
 mod take;
 
 use geopush_model::{DeviceKey, Fix, UnixMillis, ZoneId};

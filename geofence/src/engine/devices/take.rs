@@ -5,9 +5,9 @@ use std::ops::AddAssign;
 
 use geopush_model::{DeviceId, DeviceKey, Fix, TenantId, Transition, UnixMillis};
 
-use super::hot::Hot;
-use super::judge::Which;
+use super::settle::Unsure;
 use super::{DeviceHash, Devices, Slot};
+use crate::engine::safe_box::SafeBox;
 use crate::engine::{FixOutcome, ZoneIndex};
 
 /// One ping's fixes of a device.
@@ -87,18 +87,29 @@ impl Counts {
 const GROUP: usize = 32;
 
 impl Devices {
-    /// Takes pings, in order.
+    /// Takes pings; a device's in order.
     ///
     /// In groups: first all their entries in the lookup are asked of the memory, then all their lines, then what the
-    /// lines name, so that the processor waits for the memory of many pings at a time. Only then is one ping after
-    /// the other decided.
-    pub fn take(&mut self, zones: &ZoneIndex, arrivals: &[Arrival<'_>], out: &mut Outcomes) {
+    /// lines name, so that the processor waits for the memory of many pings at a time. Only then a glance at each line
+    /// decides most of them. The others are put off until there are [enough](super::settle) to be asked about side by
+    /// side.
+    pub fn take<'a>(&mut self, zones: &ZoneIndex, arrivals: &'a [Arrival<'a>], out: &mut Outcomes) {
+        let mut unsure = Vec::with_capacity(GROUP);
         for (group, first) in arrivals.chunks(GROUP).zip((0..).step_by(GROUP)) {
             let slots = self.ask_early(zones, group);
             for ((arrival, slot), number) in group.iter().zip(slots).zip(first..) {
-                self.take_one(zones, number, arrival, slot, out);
+                // A device that was not here when the group was looked up may be by now.
+                let slot = slot.filter(|slot| self.lines[slot.0].is_of(arrival.hash));
+                let decided = slot.map_or(0, |slot| self.glance_at(zones, slot, arrival, arrival.fixes, out));
+                if decided < arrival.fixes.len() {
+                    unsure.push(Unsure { number, arrival, slot, fixes: &arrival.fixes[decided..] });
+                }
+            }
+            if unsure.len() >= Unsure::ENOUGH {
+                self.settle(zones, &mut unsure, out);
             }
         }
+        self.settle(zones, &mut unsure, out);
     }
 
     /// Reads what the group's turn will need, and says where its devices most likely are. Each loop does next to
@@ -112,42 +123,37 @@ impl Devices {
         }
         let lines = || slots.iter().flatten().map(|slot| &self.lines[slot.0]);
         black_box(lines().fold(0, |sum, line| sum ^ line.touch()));
-        black_box(lines().fold(false, |any, line| any ^ zones.is_current(line.stamp)));
-        black_box(lines().filter_map(Hot::member).fold(0, |sum, place| sum ^ self.members.touch(place)));
+        black_box(lines().fold(0, |sum, line| {
+            let member = line.member().map_or(0, |place| self.members.touch(place));
+            sum ^ member ^ i64::from(zones.is_current(line.stamp))
+        }));
         slots
     }
 
-    fn take_one(
+    /// Deals with the first of a device's fixes, as long as they change nothing but the last fix, and says how many
+    /// they were. With the next one the device is unsure of everything, until that is settled.
+    pub(super) fn glance_at(
         &mut self,
         zones: &ZoneIndex,
-        number: usize,
+        slot: Slot,
         arrival: &Arrival<'_>,
-        slot: Option<Slot>,
+        fixes: &[Fix],
         out: &mut Outcomes,
-    ) {
-        let mut fixes = arrival.fixes.iter();
-        // A device that was not here when the group was looked up may be by now.
-        let likely = slot.filter(|slot| self.lines[slot.0].is_of(arrival.hash));
-        let slot = match likely.or_else(|| self.find(arrival.hash)) {
-            Some(slot) => slot,
-            None => {
-                let Some(first) = fixes.next() else { return };
-                let slot = self.add(arrival.hash);
-                out.born.push((number, slot));
-                self.judge(zones, slot, (number, arrival), (Which::First, first), out);
-                slot
-            }
-        };
-        for fix in fixes {
+    ) -> usize {
+        for (decided, fix) in fixes.iter().enumerate() {
             match self.glance(zones, slot, fix, arrival.received_at) {
                 Glance::NotLater(outcome) => out.counts.count(outcome),
                 Glance::Safe => {
                     out.counts.applied += 1;
                     out.counts.safe_box_hits += 1;
                 }
-                Glance::Unsure => self.judge(zones, slot, (number, arrival), (Which::Further, fix), out),
+                Glance::Unsure => {
+                    self.lines[slot.0].safe_box = SafeBox::EMPTY;
+                    return decided;
+                }
             }
         }
+        fixes.len()
     }
 
     /// Deals with a fix that changes nothing but the last fix.
@@ -155,7 +161,9 @@ impl Devices {
     fn glance(&mut self, zones: &ZoneIndex, slot: Slot, fix: &Fix, received_at: UnixMillis) -> Glance {
         let line = &mut self.lines[slot.0];
         let (fixed_before, received_before) = (line.fixed_at(), line.received_at());
-        if received_at.since_ms(received_before) >= self.rules.shortest_ms() {
+        if line.safe_box == SafeBox::EMPTY
+            || received_at.since_ms(received_before) >= self.rules.shortest_ms()
+        {
             return Glance::Unsure;
         }
         let received_at = received_at.max(received_before);

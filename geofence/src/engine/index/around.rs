@@ -9,16 +9,19 @@ use geopush_model::{TenantId, ZoneId};
 use super::ZoneIndex;
 use super::area::Area;
 use super::cells::{Cell, Cells};
-use super::listing::Listings;
 use super::node::Node;
 use super::tiles::Stamp;
 use crate::engine::PreparedZone;
 
 /// The zones round a position, all as they were at one moment.
+///
+/// They are found by [`Self::step`]s, each of which waits for the memory once, so that several can be found side by
+/// side. Until the last one, `Around` tells of the zones of a larger box in part.
 #[derive(Debug)]
 pub struct Around<'a> {
     index: &'a ZoneIndex,
     tenant: TenantId,
+    position: Position,
     stamp: Stamp,
     zones: Guard<Arc<Node>>,
     way: Way,
@@ -26,21 +29,25 @@ pub struct Around<'a> {
     area: Area,
 }
 
-/// The way from a tile's root to a leaf: the parts' numbers, four bits each, the first one lowest.
+/// A way from a tile's root towards a leaf: the parts' numbers, four bits each, the first one lowest.
 #[derive(Clone, Copy, Debug, Default)]
-struct Way(u32);
+struct Way {
+    numbers: u32,
+    depth: u32,
+}
 
 const _: () = assert!(Area::PARTS <= 1 << Way::BITS && Node::MAX_DEPTH as u32 * Way::BITS <= u32::BITS);
 
 impl Way {
     const BITS: u32 = 4;
 
-    fn with(self, depth: u32, number: usize) -> Self {
-        Self(self.0 | (number as u32) << (depth * Self::BITS))
+    fn with(self, number: usize) -> Self {
+        let Self { numbers, depth } = self;
+        Self { numbers: numbers | (number as u32) << (depth * Self::BITS), depth: depth + 1 }
     }
 
     fn number(self, depth: u32) -> usize {
-        (self.0 >> (depth * Self::BITS)) as usize % (1 << Self::BITS)
+        (self.numbers >> (depth * Self::BITS)) as usize % (1 << Self::BITS)
     }
 }
 
@@ -51,18 +58,38 @@ impl<'a> Around<'a> {
         tenant: TenantId,
         stamp: Stamp,
         zones: Guard<Arc<Node>>,
-        mut area: Area,
+        area: Area,
         position: Position,
     ) -> Self {
-        let (mut node, mut way, mut depth): (&Node, _, _) = (&zones, Way::default(), 0);
-        while let Some(parts) = &node.parts {
-            let number = area.part_at(position);
-            area = area.part(number);
-            way = way.with(depth, number);
-            depth += 1;
-            node = &parts[number];
+        Self { index, tenant, position, stamp, zones, way: Way::default(), area }
+    }
+
+    /// Goes on to the part of the box that the position is in; `false` where there are no smaller ones.
+    pub(in crate::engine) fn step(&mut self) -> bool {
+        let is_cut = self.node().parts.is_some();
+        if is_cut {
+            let number = self.area.part_at(self.position);
+            self.area = self.area.part(number);
+            self.way = self.way.with(number);
         }
-        Self { index, tenant, stamp, zones, way, area }
+        is_cut
+    }
+
+    /// Goes as far as possible.
+    pub(super) fn stepped(mut self) -> Self {
+        while self.step() {}
+        self
+    }
+
+    /// Something of each line of the lists, to have asked the memory for them.
+    pub(in crate::engine) fn touch_lists(&self) -> usize {
+        self.node().listings.touch()
+    }
+
+    /// Something of each zone that will be looked at, to have asked the memory for them.
+    pub(in crate::engine) fn touch_zones(&self) -> u64 {
+        let zones = self.covering().chain(self.touching_at(self.position));
+        zones.fold(0, |sum, zone| sum ^ zone.touch())
     }
 
     /// The tile that answered, and its state at that moment.
@@ -82,14 +109,14 @@ impl<'a> Around<'a> {
 
     /// Every other zone whose shape, with its exit buffer, may meet [`Self::bounds`].
     pub fn touching(&self) -> impl Iterator<Item = &Arc<PreparedZone>> {
-        self.leaf().touching().iter()
+        self.node().listings.touching().iter()
     }
 
     /// Those of [`Self::touching`] that may contain a position of [`Self::bounds`]: told by boxes, without a look at the
     /// others.
     pub fn touching_at(&self, position: Position) -> impl Iterator<Item = &Arc<PreparedZone>> {
         let cell = Cell::at(position, &self.area);
-        self.leaf().lying().filter(move |(cells, _)| cells.contain(cell)).map(|(_, zone)| zone)
+        self.node().listings.lying().filter(move |(cells, _)| cells.contain(cell)).map(|(_, zone)| zone)
     }
 
     /// What is left of a box round a position when the other zones of [`Self::touching`] that `matter` are cut off, but
@@ -104,7 +131,7 @@ impl<'a> Around<'a> {
         let cell = Cell::at(position, &self.area);
         let whole = Cells::of_bounds(&bounds, &self.area);
         let mut cells = whole;
-        for (others, zone) in self.leaf().lying() {
+        for (others, zone) in self.node().listings.lying() {
             if others.meet(&cells) && !others.contain(cell) && matter(zone) {
                 cells = cells.beside(others, cell);
             }
@@ -124,17 +151,18 @@ impl<'a> Around<'a> {
         listed.cloned().or_else(|| self.index.get(self.tenant, zone))
     }
 
-    /// From the root to the leaf.
+    /// From the root to the way's end.
     fn nodes(&self) -> impl Iterator<Item = &Node> {
         let (way, mut depth) = (self.way, 0);
         std::iter::successors(Some(&**self.zones), move |node| {
-            let parts = node.parts.as_ref()?;
+            let parts = node.parts.as_ref().filter(|_| depth < way.depth)?;
             depth += 1;
             Some(&*parts[way.number(depth - 1)])
         })
     }
 
-    fn leaf(&self) -> &Listings {
-        &self.nodes().last().expect("a way has an end").listings
+    /// At the way's end.
+    fn node(&self) -> &Node {
+        self.nodes().last().expect("a way has an end")
     }
 }

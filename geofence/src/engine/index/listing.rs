@@ -36,6 +36,14 @@ impl Listings {
         self.lies.iter().zip(self.touching())
     }
 
+    /// Something of each of the lists' cache lines, to have asked the memory for them.
+    pub fn touch(&self) -> usize {
+        const LINE: usize = 64;
+        let zones = self.zones.iter().step_by(LINE / size_of::<Arc<PreparedZone>>());
+        let lies = self.lies.iter().step_by(LINE / size_of::<Cells>());
+        zones.fold(0, |sum, zone| sum ^ Arc::as_ptr(zone).addr()) ^ lies.map(Cells::touch).sum::<usize>()
+    }
+
     /// The same without `gone` and with `come`.
     pub fn with(&self, area: &Area, gone: &Sorted<'_>, come: &Sorted<'_>) -> Self {
         let touching = gone.touching.iter().map(|lying| lying.zone);

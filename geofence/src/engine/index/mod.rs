@@ -90,6 +90,11 @@ impl ZoneIndex {
     /// The tenant's zones round a position. `hint`: a tile that answered before; where the position is still in its
     /// region, no cell and no hash is computed.
     pub fn around(&self, tenant: TenantId, position: Position, hint: Option<TileId>) -> Around<'_> {
+        self.begin(tenant, position, hint).stepped()
+    }
+
+    /// What [`Self::around`] starts from.
+    pub(super) fn begin(&self, tenant: TenantId, position: Position, hint: Option<TileId>) -> Around<'_> {
         if let Some(around) = hint.and_then(|id| self.in_tile(id, tenant, position)) {
             return around;
         }
@@ -117,6 +122,12 @@ impl ZoneIndex {
                 Around::new(self, tenant, stamp, zones, area, position)
             })
         })
+    }
+
+    /// Something of a tile, to have asked the memory for it.
+    #[inline]
+    pub(super) fn touch(&self, tile: TileId) -> usize {
+        self.tiles.get(tile).touch()
     }
 
     /// A live zone.
@@ -162,6 +173,10 @@ impl ZoneIndex {
 }
 
 impl Tile {
+    fn touch(&self) -> usize {
+        usize::from(self.cell.is_some()) ^ usize::from(self.tenant.0.is_nil())
+    }
+
     /// A tenant's tile for all cells without one.
     fn void(tenant: TenantId) -> Self {
         Self { tenant, cell: None, region: Region::NOWHERE, zones: ArcSwap::default() }

@@ -92,7 +92,7 @@ impl Placer {
     }
 }
 
-fn middle(bounds: &Bounds) -> Position {
+pub(super) fn middle(bounds: &Bounds) -> Position {
     let lon = f64::midpoint(bounds.west, bounds.east);
     Position { lon, lat: f64::midpoint(bounds.south, bounds.north) }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use geopush_geometry::{Bounds, Position};
 
-use super::placement::{Place, Placer};
+use super::placement::{Place, Placer, middle};
 use super::shards::{Change, Shards};
 
 /// The globe in squares of an eighth of a degree, of which those are remembered where devices are: each with the cells
@@ -29,23 +29,19 @@ impl Squares {
     const MOST_LAT: f64 = 80.0;
     /// Squares remembered, in some 15 MB: as many as a thousand towns have. Others are found anew each time.
     const MOST: usize = 1 << 16;
+    /// Degrees: less than any cell is away from its region's border.
+    const DEPTH: f64 = 1.0 / 512.0;
     /// No square has as many cells.
     const MOST_PLACES: usize = 256;
 
-    /// A cell with a region in which the position is, of several the one in whose middle it is most: there a device
-    /// stays longest.
+    /// A cell with a region in which the position is, and not at its border.
     #[inline]
     pub fn place(&self, position: Position) -> Option<Place> {
         let number = number(position)?;
-        self.by_number.with(
-            self.by_number.hash(&number),
-            |square| square.number == number,
-            |square| {
-                let depths = square.places.iter().map(|place| (place.1.depth(position), place));
-                let (depth, place) = depths.reduce(|a, b| if b.0 > a.0 { b } else { a })?;
-                (depth > 0.0).then_some(*place)
-            },
-        )?
+        let is_it = |square: &Arc<Square>| square.number == number;
+        self.by_number.with(self.by_number.hash(&number), is_it, |square| {
+            square.places.iter().find(|(_, region)| region.depth(position) > Self::DEPTH).copied()
+        })?
     }
 
     /// Remembers the square of a position, if there is room; to be called by one thread at a time.
@@ -53,8 +49,11 @@ impl Squares {
         if let Some(number) = number(position)
             && self.len.load(Ordering::Relaxed) < Self::MOST
             && self.place(position).is_none()
-            && let Some(places) = placer.meeting(&[bounds_round(position)], Self::MOST_PLACES)
+            && let Some(mut places) = placer.meeting(&[bounds_round(position)], Self::MOST_PLACES)
         {
+            // Those that are most likely to be found come first.
+            let middle = middle(&bounds_round(position));
+            places.sort_by(|(_, a), (_, b)| b.depth(middle).total_cmp(&a.depth(middle)));
             let hash_of = |square: &Arc<Square>| self.by_number.hash(&square.number);
             let new = Arc::new(Square { number, places: places.into() });
             let changes = vec![(hash_of(&new), Change::Put(new))];

@@ -1,0 +1,79 @@
+//! Fixes that a glance does not decide, a few at a time: what they need of the zones is asked of the memory side by side.
+
+use std::hint::black_box;
+
+use geopush_model::Fix;
+
+use super::judge::Which;
+use super::take::{Arrival, Outcomes};
+use super::{Devices, Slot};
+use crate::engine::{Around, ZoneIndex};
+
+/// The fixes of an arrival from the first that a glance does not decide.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unsure<'a> {
+    pub(super) number: usize,
+    pub(super) arrival: &'a Arrival<'a>,
+    /// Where the device is, if it was here.
+    pub(super) slot: Option<Slot>,
+    pub(super) fixes: &'a [Fix],
+}
+
+impl Unsure<'_> {
+    /// So many are settled together: a thread can keep eight tiles' zones at a time without counting references, and
+    /// to settle one takes up to two more.
+    pub(super) const ENOUGH: usize = 6;
+}
+
+impl Devices {
+    /// Decides all, in order.
+    pub(super) fn settle(&mut self, zones: &ZoneIndex, all: &mut Vec<Unsure<'_>>, out: &mut Outcomes) {
+        for few in all.chunks(Unsure::ENOUGH) {
+            let arounds = self.ask_zones_early(zones, few);
+            for (unsure, around) in few.iter().zip(&arounds) {
+                self.settle_one(zones, unsure, around, out);
+            }
+        }
+        all.clear();
+    }
+
+    /// What is round the first fixes. Each loop asks the memory for what the next one needs.
+    fn ask_zones_early<'z>(&self, zones: &'z ZoneIndex, few: &[Unsure<'_>]) -> Vec<Around<'z>> {
+        let slots = || few.iter().filter_map(|unsure| unsure.slot);
+        black_box(slots().fold(0, |sum, slot| sum ^ self.histories[slot.0].first()));
+        let tile = |slot: Slot| self.lines[slot.0].tile();
+        black_box(slots().filter_map(tile).fold(0, |sum, tile| sum ^ zones.touch(tile)));
+        let members = slots().filter_map(|slot| self.lines[slot.0].member());
+        black_box(members.fold(0, |sum, place| sum ^ self.members.touch_stays(place)));
+        let begin = |unsure: &Unsure<'_>| {
+            let hint = unsure.slot.and_then(tile);
+            zones.begin(unsure.arrival.tenant, unsure.fixes[0].position, hint)
+        };
+        let mut arounds: Vec<_> = few.iter().map(begin).collect();
+        while arounds.iter_mut().fold(false, |any, around| any | around.step()) {}
+        black_box(arounds.iter().fold(0, |sum, around| sum ^ around.touch_lists()));
+        black_box(arounds.iter().fold(0, |sum, around| sum ^ around.touch_zones()));
+        arounds
+    }
+
+    fn settle_one(&mut self, zones: &ZoneIndex, unsure: &Unsure<'_>, first: &Around<'_>, out: &mut Outcomes) {
+        let Unsure { number, arrival, fixes, .. } = *unsure;
+        // A device that was not here may be by now.
+        let known = unsure.slot.or_else(|| self.find(arrival.hash));
+        let which = if known.is_some() { Which::Further } else { Which::First };
+        let slot = known.unwrap_or_else(|| {
+            let slot = self.add(arrival.hash);
+            out.born.push((number, slot));
+            slot
+        });
+        self.judge((zones, first), slot, (number, arrival), (which, &fixes[0]), out);
+        let mut rest = &fixes[1..];
+        loop {
+            let decided = self.glance_at(zones, slot, arrival, rest, out);
+            let Some((fix, after)) = rest[decided..].split_first() else { break };
+            let around = zones.around(arrival.tenant, fix.position, self.lines[slot.0].tile());
+            self.judge((zones, &around), slot, (number, arrival), (Which::Further, fix), out);
+            rest = after;
+        }
+    }
+}
