@@ -125,7 +125,8 @@ impl<'z> Stand<'z> {
             blocks.grouped_ns.push(ns(floor_took));
         } else {
             blocks.floor_ns.push(ns(floor_took));
-            blocks.ratios.push(engine_took.as_secs_f64() / floor_took.as_secs_f64());
+            // On a busy machine a short floor may have waited, by the system's clock, for all the time that it took.
+            blocks.ratios.push(engine_took.as_secs_f64() / floor_took.as_secs_f64().max(1e-9));
         }
     }
 

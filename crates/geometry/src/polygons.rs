@@ -36,7 +36,9 @@ impl Polygons {
 
     pub(crate) fn extent(&self) -> Extent {
         let PlaneBox { min, max } = self.0.bounds();
-        Extent::of_ranges(self.0.x_ranges(), min.y, max.y)
+        // Of what is within half a turn, the widest gap is the rest of the globe: only more is looked at edge by edge.
+        let ranges = if max.x - min.x <= 180.0 { vec![(min.x, max.x)] } else { self.0.x_ranges() };
+        Extent::of_ranges(ranges, min.y, max.y)
     }
 
     pub(crate) fn edges(&self) -> &Edges {
