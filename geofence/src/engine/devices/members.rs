@@ -1,6 +1,7 @@
 //! What is kept of the devices that are in zones, beside their lines.
 
 use std::collections::BTreeSet;
+use std::hint::black_box;
 
 use geopush_model::{Fix, Transition, TransitionKind, UnixMillis, ZoneId};
 use hashbrown::{HashMap, HashSet};
@@ -46,11 +47,6 @@ impl Members {
     pub(super) fn touch(&self, place: u32) -> i64 {
         let member = self.part(place);
         member.dwell_at.0 ^ member.device.last_fix.time.0
-    }
-
-    /// Something of each of a member's stays, to have asked the memory for them.
-    pub(super) fn touch_stays(&self, place: u32) -> i64 {
-        self.part(place).device.memberships.iter().fold(0, |sum, stay| sum ^ stay.since.0)
     }
 
     pub(super) fn device(&self, place: u32) -> &Device {
@@ -111,7 +107,10 @@ impl Members {
     }
 
     /// Notes who is where now.
-    pub(super) fn note<'a>(&mut self, slot: Slot, transitions: impl IntoIterator<Item = &'a Transition>) {
+    pub(super) fn note(&mut self, slot: Slot, transitions: &[Transition]) {
+        // Asks the memory for all zones' members before the first is needed.
+        let members = transitions.iter().filter_map(|transition| self.by_zone.get(&transition.zone));
+        black_box(members.fold(0, |sum, slots| sum ^ usize::from(slots.contains(&slot))));
         for transition in transitions {
             match transition.kind {
                 TransitionKind::Dwell => {}

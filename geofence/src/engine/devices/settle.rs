@@ -43,8 +43,8 @@ impl Devices {
         black_box(slots().fold(0, |sum, slot| sum ^ self.histories[slot.0].first()));
         let tile = |slot: Slot| self.lines[slot.0].tile();
         black_box(slots().filter_map(tile).fold(0, |sum, tile| sum ^ zones.touch(tile)));
-        let members = slots().filter_map(|slot| self.lines[slot.0].member());
-        black_box(members.fold(0, |sum, place| sum ^ self.members.touch_stays(place)));
+        let stays = |slot: Slot| self.member(slot).map_or(&[][..], |device| &device.memberships);
+        black_box(slots().flat_map(stays).fold(0, |sum, stay| sum ^ stay.since.0));
         let begin = |unsure: &Unsure<'_>| {
             let hint = unsure.slot.and_then(tile);
             zones.begin(unsure.arrival.tenant, unsure.fixes[0].position, hint)
@@ -52,7 +52,8 @@ impl Devices {
         let mut arounds: Vec<_> = few.iter().map(begin).collect();
         while arounds.iter_mut().fold(false, |any, around| any | around.step()) {}
         black_box(arounds.iter().fold(0, |sum, around| sum ^ around.touch_lists()));
-        black_box(arounds.iter().fold(0, |sum, around| sum ^ around.touch_zones()));
+        let round_stays = few.iter().map(|unsure| unsure.slot.map_or(&[][..], stays)).zip(&arounds);
+        black_box(round_stays.fold(0, |sum, (stays, around)| sum ^ around.touch_zones(stays)));
         arounds
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::Guard;
 use geopush_geometry::{Bounds, Position};
-use geopush_model::{TenantId, ZoneId};
+use geopush_model::{Membership, TenantId, ZoneId};
 
 use super::ZoneIndex;
 use super::area::Area;
@@ -86,9 +86,10 @@ impl<'a> Around<'a> {
         self.node().listings.touch()
     }
 
-    /// Something of each zone that will be looked at, to have asked the memory for them.
-    pub(in crate::engine) fn touch_zones(&self) -> u64 {
-        let zones = self.covering().chain(self.touching_at(self.position));
+    /// Something of each zone that a device with such stays will look at, to have asked the memory for them.
+    pub(in crate::engine) fn touch_zones(&self, stays: &[Membership]) -> u64 {
+        let stays = self.touching_among(stays.iter().map(|stay| stay.zone));
+        let zones = self.covering().chain(self.touching_at(self.position)).chain(stays);
         zones.fold(0, |sum, zone| sum ^ zone.touch())
     }
 
@@ -110,6 +111,14 @@ impl<'a> Around<'a> {
     /// Every other zone whose shape, with its exit buffer, may meet [`Self::bounds`].
     pub fn touching(&self) -> impl Iterator<Item = &Arc<PreparedZone>> {
         self.node().listings.touching().iter()
+    }
+
+    /// Those of [`Self::touching`] that may be among some zones: told without a look at most others.
+    pub fn touching_among(
+        &self,
+        zones: impl Iterator<Item = ZoneId>,
+    ) -> impl Iterator<Item = &Arc<PreparedZone>> {
+        self.node().listings.touching_among(zones)
     }
 
     /// Those of [`Self::touching`] that may contain a position of [`Self::bounds`]: told by boxes, without a look at the
@@ -147,7 +156,8 @@ impl<'a> Around<'a> {
 
     /// A live zone of the tenant: out of the lists, or wherever it is.
     pub fn get(&self, zone: ZoneId) -> Option<Arc<PreparedZone>> {
-        let listed = self.covering().chain(self.touching()).find(|listed| listed.id == zone);
+        let touching = self.touching_among(std::iter::once(zone));
+        let listed = self.covering().chain(touching).find(|listed| listed.id == zone);
         listed.cloned().or_else(|| self.index.get(self.tenant, zone))
     }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use geopush_model::ZoneId;
+
 use super::area::Area;
 use super::cells::Cells;
 use super::lying::{Lying, Sorted};
@@ -15,6 +17,23 @@ pub(super) struct Listings {
     zones: Box<[Arc<PreparedZone>]>,
     /// Where the shapes of the touching ones may be; nowhere if only the exit buffer comes here.
     lies: Box<[Cells]>,
+    /// The touching ones' tags.
+    tags: Box<[Tag]>,
+}
+
+/// Seven bits of a zone's id: most zones are told apart by it without looking at them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tag(u8);
+
+impl Tag {
+    fn of(zone: ZoneId) -> Self {
+        Self(zone.0.as_bytes()[15] & 0x7f)
+    }
+
+    /// A bit of its own.
+    fn bit(self) -> u128 {
+        1 << self.0
+    }
 }
 
 impl Listings {
@@ -36,12 +55,26 @@ impl Listings {
         self.lies.iter().zip(self.touching())
     }
 
+    /// Those of [`Self::touching`] that may be among some zones.
+    #[inline]
+    pub fn touching_among(
+        &self,
+        zones: impl Iterator<Item = ZoneId>,
+    ) -> impl Iterator<Item = &Arc<PreparedZone>> {
+        let tags = zones.fold(0, |tags, zone| tags | Tag::of(zone).bit());
+        let tagged = self.tags.iter().zip(self.touching());
+        tagged.filter(move |(tag, _)| tag.bit() & tags != 0).map(|(_, zone)| zone)
+    }
+
     /// Something of each of the lists' cache lines, to have asked the memory for them.
     pub fn touch(&self) -> usize {
         const LINE: usize = 64;
         let zones = self.zones.iter().step_by(LINE / size_of::<Arc<PreparedZone>>());
         let lies = self.lies.iter().step_by(LINE / size_of::<Cells>());
-        zones.fold(0, |sum, zone| sum ^ Arc::as_ptr(zone).addr()) ^ lies.map(Cells::touch).sum::<usize>()
+        let tags = self.tags.iter().step_by(LINE);
+        zones.fold(0, |sum, zone| sum ^ Arc::as_ptr(zone).addr())
+            ^ lies.map(Cells::touch).sum::<usize>()
+            ^ tags.map(|tag| usize::from(tag.0)).sum::<usize>()
     }
 
     /// The same without `gone` and with `come`.
@@ -52,6 +85,7 @@ impl Listings {
         let mut zones = Vec::with_capacity(self.zones.len() + come.covering.len() + come.touching.len());
         zones.extend(self.covering().iter().filter(stays).cloned());
         zones.extend(come.covering.iter().copied().cloned());
+        let covering = zones.len();
         let mut lies = Vec::with_capacity(self.lies.len() + come.touching.len());
         for (cells, zone) in self.lying().filter(|(_, zone)| stays(zone)) {
             lies.push(*cells);
@@ -61,12 +95,13 @@ impl Listings {
             lies.push(cells_of(lying, area));
             zones.push(Arc::clone(lying.zone));
         }
-        Self { zones: zones.into(), lies: lies.into() }
+        let tags = zones[covering..].iter().map(|zone| Tag::of(zone.id)).collect();
+        Self { zones: zones.into(), lies: lies.into(), tags }
     }
 
     /// Those that cover the box alone.
     pub fn covering_only(&self) -> Self {
-        Self { zones: self.covering().into(), lies: Box::default() }
+        Self { zones: self.covering().into(), ..Self::default() }
     }
 
     fn coverings(&self) -> usize {

@@ -78,3 +78,27 @@ fn bounds_round(position: Position) -> Bounds {
     let east = (west + 1.0 / Squares::A_DEGREE).min(180.0);
     Bounds { west, south, east, north: south + 1.0 / Squares::A_DEGREE }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::index::region::Region;
+
+    #[test]
+    fn a_remembered_square_has_a_region_for_each_of_its_positions() {
+        let (squares, mut placer) = (Squares::default(), Placer::default());
+        for (lon, lat) in [(9.0, 50.0), (179.99, 0.01), (-180.0, -41.3), (180.0, 12.0), (15.6, 78.2)] {
+            squares.add(Position { lon, lat }, &mut placer);
+            let Bounds { west, south, east, north } = bounds_round(Position { lon, lat });
+            for (x, y) in
+                (0..=40).flat_map(|x| (0..=40).map(move |y| (f64::from(x) / 40.1, f64::from(y) / 40.1)))
+            {
+                let position = Position { lon: west + (east - west) * x, lat: south + (north - south) * y };
+                let (cell, region) = squares.place(position).expect("a square that was added");
+                assert!(region.area_round(position).is_some() && region == Region::of(cell), "{position:?}");
+            }
+        }
+        assert_eq!(squares.place(Position { lon: 9.2, lat: 50.0 }), None);
+        assert_eq!(squares.place(Position { lon: 9.0, lat: 85.0 }), None);
+    }
+}

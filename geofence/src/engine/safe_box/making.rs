@@ -81,7 +81,7 @@ impl Room {
         }
         // Most devices are in no zone, and zones lie anywhere in memory: none is looked at without need.
         let is_member = !device.memberships.is_empty();
-        for zone in around.touching().filter(|_| is_member) {
+        for zone in around.touching_among(device.memberships.iter().map(|stay| stay.zone)) {
             if let Some(stay) = device.membership(zone.id) {
                 stays += 1;
                 room.until = room.until.min(zone.dwell_at(stay).unwrap_or(room.until));
