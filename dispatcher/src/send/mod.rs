@@ -21,6 +21,8 @@ mod deferral;
 mod deliver;
 mod device_limits;
 mod event;
+#[cfg(test)]
+mod fairness;
 mod fcm;
 mod hand;
 mod hand_event;

@@ -181,6 +181,44 @@ async fn new_credentials_end_a_lanes_pause() {
     assert_eq!(end(&world.ends(&[paused]).await[0]), (Outcome::Accepted, None, 2));
 }
 
+#[tokio::test]
+async fn a_provider_that_fails_at_everything_is_left_alone_until_it_is_well() {
+    let mut world = World::asleep().await;
+    let lanes = &mut world.config.lanes;
+    (lanes.connections, lanes.fcm_streams) = (1, 1);
+    world.send();
+    world.fault(json!({ "provider": "fcm", "status": 503, "retry_after_s": 1, "times": 12 })).await;
+    let pushes: Vec<_> = (0..60).map(|n| world.push(Provider::Fcm, &format!("phone-{n}"))).collect();
+    let began = Instant::now();
+    world.publish(&pushes).await;
+    // Ten in a row were enough, and then one a time asked, after a second and after two more.
+    let ends = world.ends(&pushes).await;
+    assert!(began.elapsed() >= Duration::from_secs(1 + 2 + 4), "{:?}", began.elapsed());
+    assert!(ends.iter().all(|delivery| delivery.outcome == Outcome::Accepted));
+    assert_eq!(ends.iter().map(|delivery| delivery.attempts).sum::<u32>(), 60 + 12);
+    for push in &pushes {
+        assert_eq!(world.sent(push).len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn many_pushes_to_one_phone_go_out_as_fast_as_fcm_allows_and_hold_up_no_other() {
+    let world = World::start().await;
+    let many: Vec<_> = (0..250).map(|_| world.push(Provider::Fcm, "one-phone")).collect();
+    let others: Vec<_> = (0..20).map(|n| world.push(Provider::Fcm, &format!("phone-{n}"))).collect();
+    let began = Instant::now();
+    world.publish(&many).await;
+    world.publish(&others).await;
+    let ends = world.ends(&others).await;
+    assert!(ends.iter().all(|delivery| end(delivery) == (Outcome::Accepted, None, 1)));
+    let others_took = began.elapsed();
+    let ends = world.ends(&many).await;
+    assert!(ends.iter().all(|delivery| end(delivery) == (Outcome::Accepted, None, 1)));
+    // 240 at once, then four a second.
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(2_000), "{took:?}, the others {others_took:?}");
+}
+
 /// An address that hangs up on the first callers, and then leads to another.
 async fn away_at_first(hang_ups: usize, to: String) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
