@@ -45,10 +45,20 @@ pub(crate) fn complete(document: &OpenApi) -> Value {
     });
     document["components"]["schemas"]["Problem"] = problem_schema();
     document["components"]["schemas"]["Audience"] = audience_schema();
-    document["tags"] =
-        ["zones", "devices", "transitions", "deliveries", "apps", "campaigns", "events", "sends", "settings"]
-            .map(|name| json!({"name": name}))
-            .into();
+    document["tags"] = [
+        "zones",
+        "devices",
+        "transitions",
+        "deliveries",
+        "dead-letters",
+        "apps",
+        "campaigns",
+        "events",
+        "sends",
+        "settings",
+    ]
+    .map(|name| json!({"name": name}))
+    .into();
     document["components"]["responses"] = problems();
     let paths = document["paths"].as_object_mut().expect("a document has paths");
     for (path, item) in paths {

@@ -12,6 +12,7 @@ mod apps;
 mod auth;
 mod campaigns;
 mod config;
+mod dead_letters;
 mod deliveries;
 mod devices;
 mod docs;
@@ -29,6 +30,7 @@ mod sends;
 mod serve;
 mod settings;
 mod state;
+mod totals;
 mod transitions;
 mod zones;
 

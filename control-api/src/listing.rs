@@ -49,6 +49,9 @@ pub(crate) struct Listed<T> {
 
 const DEFAULT_LIMIT: usize = 100;
 const MOST_LIMIT: usize = 1_000;
+/// Rows that a filter reads at once, and for one page.
+const LOOK: usize = 500;
+const MOST_LOOKED_AT: usize = 10_000;
 
 /// A checked page query.
 #[derive(Debug)]
@@ -107,18 +110,7 @@ where
     T: Table,
     T::Clustering: CursorKey,
 {
-    let (mut first, mut after) = (0, None);
-    if let Some((group, key)) = &wanted.cursor {
-        let begins_at = |name: i64| match wanted.direction {
-            Direction::Ascending => name >= *group,
-            Direction::Descending => name <= *group,
-        };
-        first = groups.iter().position(|(name, _)| begins_at(*name)).unwrap_or(groups.len());
-        if let Some(key) = key.as_ref().filter(|_| groups.get(first).is_some_and(|(name, _)| name == group)) {
-            after = Some(T::Clustering::read(key).ok_or_else(bad_cursor)?);
-        }
-    }
-    let (names, partitions): (Vec<i64>, Vec<Vec<T::Partition>>) = groups.into_iter().skip(first).unzip();
+    let Begun { names, partitions, mut after } = begin::<T>(groups, wanted)?;
     let mut data = Vec::new();
     let mut at = 0;
     loop {
@@ -141,6 +133,67 @@ where
         }
         after = next.after;
     }
+}
+
+/// Like [`list`], where a filter may leave most rows out: a page ends after [`MOST_LOOKED_AT`] rows, so it may have
+/// fewer items than asked for, even none, though there is a next one. `group_of` says the name of a row's group.
+pub(crate) async fn list_matching<T, O>(
+    store: &Store,
+    groups: Vec<Group<T::Partition>>,
+    wanted: &Wanted,
+    [from, to]: [Option<T::Clustering>; 2],
+    group_of: impl Fn(&T) -> i64,
+    keep: impl Fn(T) -> Option<O>,
+) -> Result<Listed<O>, ApiError>
+where
+    T: Table,
+    T::Clustering: CursorKey,
+{
+    let Begun { partitions, mut after, .. } = begin::<T>(groups, wanted)?;
+    let (mut data, mut looked_at, mut at) = (Vec::new(), 0, 0);
+    loop {
+        let direction = wanted.direction;
+        let page = Page { from: from.clone(), to: to.clone(), after, direction, limit: LOOK };
+        let found = store.page_across::<T>(&partitions[at..], &page).await?;
+        for row in found.rows {
+            let (group, key) = (group_of(&row), row.clustering().write());
+            data.extend(keep(row));
+            looked_at += 1;
+            if data.len() == wanted.limit || looked_at == MOST_LOOKED_AT {
+                return Ok(Listed { data, next_cursor: Some(write_cursor(group, Some(&key))) });
+            }
+        }
+        let Some(next) = found.next else { return Ok(Listed { data, next_cursor: None }) };
+        at += next.group;
+        after = next.after;
+    }
+}
+
+/// Where a page begins: its groups from there on, and the place in the first.
+struct Begun<T: Table> {
+    names: Vec<i64>,
+    partitions: Vec<Vec<T::Partition>>,
+    after: Option<T::Clustering>,
+}
+
+fn begin<T>(groups: Vec<Group<T::Partition>>, wanted: &Wanted) -> Result<Begun<T>, ApiError>
+where
+    T: Table,
+    T::Clustering: CursorKey,
+{
+    let (mut first, mut after) = (0, None);
+    if let Some((group, key)) = &wanted.cursor {
+        let begins_at = |name: i64| match wanted.direction {
+            Direction::Ascending => name >= *group,
+            Direction::Descending => name <= *group,
+        };
+        first = groups.iter().position(|(name, _)| begins_at(*name)).unwrap_or(groups.len());
+        if let Some(key) = key.as_ref().filter(|_| groups.get(first).is_some_and(|(name, _)| name == group)) {
+            after = Some(T::Clustering::read(key).ok_or_else(bad_cursor)?);
+        }
+    }
+    let (names, partitions) = groups.into_iter().skip(first).unzip();
+    Ok(Begun { names, partitions, after })
 }
 
 /// A clustering key that a cursor can hold.

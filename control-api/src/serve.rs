@@ -16,8 +16,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::state::{Api, Dependencies};
 use crate::zones::IMPORT;
 use crate::{
-    ApiConfig, apps, auth, campaigns, deliveries, devices, docs, events, idempotency, presence, sends,
-    settings, transitions, zones,
+    ApiConfig, apps, auth, campaigns, dead_letters, deliveries, devices, docs, events, idempotency, presence,
+    sends, settings, totals, transitions, zones,
 };
 
 /// How often changes that died half way are looked for, and how old they must be.
@@ -34,6 +34,8 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .merge(presence::routes())
         .merge(transitions::routes())
         .merge(deliveries::routes())
+        .merge(totals::routes())
+        .merge(dead_letters::routes())
         .merge(apps::routes())
         .merge(campaigns::routes())
         .merge(sends::routes())

@@ -10,7 +10,7 @@ TRANSITION = (
 )
 DELIVERY = (
     "push_id", "campaign_id", "send_id", "device_id", "cause_id", "provider", "outcome", "reason", "attempts", "created_at",
-    "finished_at", "provider_message_id",
+    "finished_at", "provider_message_id", "variant", "receipts",
 )
 COUNTS = ("pending", "accepted", "failed", "suppressed", "expired")
 

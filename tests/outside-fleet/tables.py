@@ -37,6 +37,7 @@ COLUMNS = {
         "tenant": "uuid", "device": "text", "month": "int", "created_at": "timestamp", "push": "uuid",
         "campaign": "uuid", "send": "uuid", "cause": "uuid", "provider": "text", "outcome": "text", "reason": "text",
         "attempts": "int", "finished_at": "timestamp", "provider_message_id": "text", "app": "text",
+        "variant": "text",
     },
 }
 KEYS = {
@@ -159,7 +160,8 @@ def deliveries(claims, told, rows):
             "push_id": str(row.push), "campaign_id": text(row.campaign), "send_id": text(row.send),
             "device_id": row.device, "cause_id": str(row.cause), "provider": row.provider, "outcome": row.outcome, "reason": row.reason,
             "attempts": row.attempts, "created_at": ms(row.created_at), "finished_at": ms(row.finished_at),
-            "provider_message_id": row.provider_message_id,
+            "provider_message_id": row.provider_message_id, "variant": row.variant,
+            "receipts": {"delivered_at": None, "opened_at": None, "clicked_at": None},
         }
 
     found = defaultdict(list)

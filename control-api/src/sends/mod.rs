@@ -17,7 +17,7 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderName, StatusCode};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use geopush_log::{Record, Topic, TraceId};
-use geopush_model::{DeviceId, Job, SendId, TenantId, Wire as _, Work};
+use geopush_model::{DeviceId, Job, Message, SendId, TenantId, Wire as _, Work};
 use geopush_registry::message_json;
 use geopush_service::http::json_body;
 use geopush_store::tables::{
@@ -57,9 +57,9 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
 
 /// A send that was taken.
 #[derive(Debug, Serialize, ToSchema)]
-struct SendTaken {
+pub(crate) struct SendTaken {
     /// Ask for it at `/v1/sends/{id}`.
-    id: Uuid,
+    pub id: Uuid,
 }
 
 /// Sends a message to up to 100,000 listed devices, or to all of an audience.
@@ -79,6 +79,19 @@ async fn create(
     take(&api, tenant, send, input, trace).await?;
     let location = [(LOCATION, format!("{SENDS}/{send}"))];
     Ok((StatusCode::ACCEPTED, location, Json(SendTaken { id: send.0 })))
+}
+
+/// Takes a send of a message to one device: what a dead letter is sent anew by.
+pub(crate) async fn take_one(
+    api: &Api,
+    tenant: TenantId,
+    send: SendId,
+    (app, device): (String, DeviceId),
+    message: Message,
+    trace: TraceId,
+) -> Result<(), ApiError> {
+    let input = SendInput { app, to: To::Listed([device].into()), spread_s: None, message };
+    take(api, tenant, send, input, trace).await
 }
 
 /// Writes the devices, then the send, then its jobs. A try that died on the way can be made again under the same id:

@@ -12,7 +12,8 @@ fn calls() -> Vec<String> {
     let document = openapi();
     let mut calls = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
-        let path = path.replace("{id}", "00000000-0000-0000-0000-000000000001");
+        let id = "00000000-0000-0000-0000-000000000001";
+        let path = path.replace("{id}", id).replace("{push_id}", id);
         let path = path.replace("{device_id}", "d").replace("{external_id}", "e").replace("{app}", "a");
         calls.extend(
             item.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())),

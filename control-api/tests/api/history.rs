@@ -1,18 +1,16 @@
-//! Transitions and deliveries.
+//! Transitions.
 
 use geopush_store::Timestamp;
 use geopush_store::tables::{
-    DeliveryByDeviceRow, DeliveryBySourceRow, DeviceMonthRow, SendRow, SourceHourRow, TransitionByDeviceRow,
-    TransitionByZoneRow, ZoneDayRow, day_of, hour_of, id_shard, month_of,
+    DeviceMonthRow, TransitionByDeviceRow, TransitionByZoneRow, ZoneDayRow, day_of, id_shard, month_of,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::house::{House, NOW, house};
 use crate::zones::circle;
 
-const HOUR: i64 = 3_600_000;
-const DAY: i64 = 24 * HOUR;
+const DAY: i64 = 24 * 3_600_000;
 
 fn id(i: i64) -> Uuid {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, &i.to_be_bytes())
@@ -111,102 +109,4 @@ async fn transitions_are_told_by_device_and_by_zone() {
     // What happened to a device is told after its deletion too.
     assert_eq!(house.ask("DELETE /v1/devices/d", &[], "").await.status, 204);
     assert_eq!(house.pages(&by_device, 1000, "asc").await.0.len(), 30);
-}
-
-/// Writes 30 deliveries of one send to one device, 40 minutes apart.
-async fn deliveries(house: &House, send: Uuid) {
-    house.put("/v1/devices/d", &json!({})).await;
-    let tenant = house.tenant.tenant.0;
-    let row = SendRow {
-        tenant,
-        send,
-        app: "shop".into(),
-        audience: None,
-        message: String::new(),
-        targeted: 30,
-        shards: 1,
-        spread_s: None,
-        status: "running".into(),
-        created_at: Timestamp(NOW),
-        updated_at: Timestamp(NOW),
-        version: 1,
-    };
-    house.store.put_if_absent(row).await.unwrap();
-    for i in 0..30 {
-        let at = NOW + i * 2 * HOUR / 3;
-        let by_device = DeliveryByDeviceRow {
-            tenant,
-            device: "d".into(),
-            month: month_of(at),
-            created_at: Timestamp(at),
-            push: id(i),
-            campaign: None,
-            send: Some(send),
-            cause: send,
-            provider: Some("fcm".into()),
-            outcome: "accepted".into(),
-            reason: None,
-            attempts: 1,
-            finished_at: Timestamp(at + 5),
-            provider_message_id: Some("m".into()),
-            app: Some("shop".into()),
-            variant: None,
-        };
-        let by_source = DeliveryBySourceRow {
-            tenant,
-            source: send,
-            hour: hour_of(at),
-            shard: id_shard(id(i)),
-            created_at: Timestamp(at),
-            push: id(i),
-            device: "d".into(),
-            campaign: None,
-            send: Some(send),
-            cause: send,
-            provider: Some("fcm".into()),
-            outcome: "accepted".into(),
-            reason: None,
-            attempts: 1,
-            finished_at: Timestamp(at + 5),
-            provider_message_id: Some("m".into()),
-            app: Some("shop".into()),
-            variant: None,
-        };
-        house.store.put(by_device).await.unwrap();
-        house.store.put(by_source).await.unwrap();
-        let month =
-            DeviceMonthRow { tenant, device: "d".into(), kind: "deliveries".into(), month: month_of(at) };
-        house.store.put(month).await.unwrap();
-        house.store.put(SourceHourRow { tenant, source: send, hour: hour_of(at) }).await.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn deliveries_are_told_by_device_and_by_source() {
-    let house = house().await;
-    let send = Uuid::from_u128(77);
-    deliveries(&house, send).await;
-    let wanted = json!({
-        "push_id": id(0), "campaign_id": null, "send_id": send, "device_id": "d", "cause_id": send, "provider": "fcm",
-        "outcome": "accepted", "reason": null, "attempts": 1, "created_at": "2026-01-01T00:00:00.000Z",
-        "finished_at": "2026-01-01T00:00:00.005Z", "provider_message_id": "m"
-    });
-    for path in ["/v1/devices/d/deliveries".to_owned(), format!("/v1/deliveries?send_id={send}")] {
-        house.whole_at_every_cut(&path, 30, "push_id").await;
-        let (all, _) = house.pages(&path, 7, "asc").await;
-        assert_eq!(all[0], wanted, "{path}");
-        let joint = if path.contains('?') { '&' } else { '?' };
-        let range = format!("{path}{joint}from=2026-01-01T00:40:00Z&to=2026-01-01T04:00:00Z");
-        let ids: Vec<Value> =
-            house.pages(&range, 2, "desc").await.0.iter().map(|d| d["push_id"].clone()).collect();
-        assert_eq!(ids, (1..6).rev().map(|i| json!(id(i))).collect::<Vec<_>>(), "{range}");
-    }
-    for query in ["", "?campaign_id=x", "?send_id=x", &format!("?send_id={send}&campaign_id={send}")] {
-        assert_eq!(house.get(&format!("/v1/deliveries{query}")).await.problem().0, 422, "{query}");
-    }
-    assert_eq!(house.get(&format!("/v1/deliveries?campaign_id={send}")).await.problem().0, 404);
-    let other =
-        house.ask_with(&house.other.secret_key, &format!("GET /v1/deliveries?send_id={send}"), &[], "").await;
-    assert_eq!(other.problem().0, 404);
-    assert_eq!(house.get("/v1/devices/nobody/deliveries").await.problem().0, 404);
 }

@@ -5,6 +5,8 @@
 mod apps;
 mod campaign_options;
 mod campaigns;
+mod dead_letters;
+mod deliveries;
 mod devices;
 mod edge;
 mod events;

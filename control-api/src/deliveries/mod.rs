@@ -1,14 +1,17 @@
 //! What became of pushes, by device and by the campaign or send that they came from.
 
+mod filter;
+mod receipts;
+
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use geopush_service::time::format_rfc3339_ms;
-use geopush_store::Timestamp;
 use geopush_store::tables::{
     CampaignRow, DeliveryByDeviceRow, DeliveryBySourceRow, SHARDS, SendRow, SourceHourRow, hour_of,
 };
+use geopush_store::{Table, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -18,9 +21,11 @@ use uuid::Uuid;
 use crate::auth::Tenant;
 use crate::devices;
 use crate::error::ApiError;
-use crate::listing::{Group, Listed, PageQuery, RangeQuery, list};
-use crate::months::{every, last_before, months_of};
+use crate::listing::{Group, Listed, PageQuery, RangeQuery, Wanted, list, list_matching};
+use crate::months::{Range, every, last_before, months_of};
 use crate::state::{Api, Shared};
+use filter::{Filter, FilterQuery, outcome_schema, reason_or_none_schema};
+use receipts::ReceiptsAnswer;
 
 /// The routes.
 pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
@@ -45,10 +50,9 @@ pub(crate) struct DeliveryAnswer {
     /// `fcm` or `apns`; `null` if it never came to that.
     #[schema(required)]
     provider: Option<String>,
-    /// `accepted` (by the provider), `failed`, `suppressed` or `expired`.
+    #[schema(schema_with = outcome_schema)]
     outcome: String,
-    /// Why it was not accepted.
-    #[schema(required)]
+    #[schema(schema_with = reason_or_none_schema, required)]
     reason: Option<String>,
     /// How often it was sent.
     attempts: i32,
@@ -61,6 +65,10 @@ pub(crate) struct DeliveryAnswer {
     /// The provider's name for it.
     #[schema(required)]
     provider_message_id: Option<String>,
+    /// Which of the campaign's variants it was, if it has any.
+    #[schema(required)]
+    variant: Option<String>,
+    receipts: ReceiptsAnswer,
 }
 
 macro_rules! answer_of {
@@ -80,6 +88,8 @@ macro_rules! answer_of {
                     created_at: format_rfc3339_ms(row.created_at.0),
                     finished_at: format_rfc3339_ms(row.finished_at.0),
                     provider_message_id: row.provider_message_id,
+                    variant: row.variant,
+                    receipts: ReceiptsAnswer::default(),
                 }
             }
         }
@@ -120,7 +130,8 @@ impl SourceQuery {
 /// A device's deliveries by time; `from` and `to` are about `created_at`.
 #[utoipa::path(get, path = "/v1/devices/{device_id}/deliveries", tag = "deliveries",
     operation_id = "list_deliveries_of_device",
-    params(("device_id" = String, Path, description = "The device's id, percent-encoded"), PageQuery, RangeQuery),
+    params(("device_id" = String, Path, description = "The device's id, percent-encoded"), PageQuery, RangeQuery,
+        FilterQuery),
     responses((status = 200, description = "A page of deliveries", body = Listed<DeliveryAnswer>)))]
 async fn of_device(
     State(api): Shared,
@@ -128,17 +139,18 @@ async fn of_device(
     Path(id): Path<String>,
     Query(page): Query<PageQuery>,
     Query(range): Query<RangeQuery>,
+    Query(filter): Query<FilterQuery>,
 ) -> Result<Json<Listed<DeliveryAnswer>>, ApiError> {
-    let (wanted, range) = (page.read()?, range.read()?);
+    let (wanted, range, filter) = (page.read()?, range.read()?, filter.read()?);
     let device = devices::once_known(&api, tenant, &id).await?;
     let months = months_of(api.store(), tenant, &device, "deliveries", range, wanted.direction).await?;
-    let keep = |row: DeliveryByDeviceRow| Ok(Some(row.into()));
-    Ok(Json(list(api.store(), months, &wanted, [bound(range.0), bound(range.1)], keep).await?))
+    let month = |row: &DeliveryByDeviceRow| i64::from(row.month);
+    Ok(Json(page_of(&api, tenant.0, months, &wanted, range, filter, month).await?))
 }
 
 /// The deliveries of a campaign or a send by time; `from` and `to` are about `created_at`.
 #[utoipa::path(get, path = "/v1/deliveries", tag = "deliveries", operation_id = "list_deliveries_of_source",
-    params(SourceQuery, PageQuery, RangeQuery),
+    params(SourceQuery, PageQuery, RangeQuery, FilterQuery),
     responses((status = 200, description = "A page of deliveries", body = Listed<DeliveryAnswer>)))]
 async fn of_source(
     State(api): Shared,
@@ -146,8 +158,9 @@ async fn of_source(
     Query(query): Query<SourceQuery>,
     Query(page): Query<PageQuery>,
     Query(range): Query<RangeQuery>,
+    Query(filter): Query<FilterQuery>,
 ) -> Result<Json<Listed<DeliveryAnswer>>, ApiError> {
-    let (wanted, (from, to)) = (page.read()?, range.read()?);
+    let (wanted, (from, to), filter) = (page.read()?, range.read()?, filter.read()?);
     let (source, known) = match query.read()? {
         Source::Campaign(id) => (id, api.store().get::<CampaignRow>(&(tenant.0,), &(id,)).await?.is_some()),
         Source::Send(id) => (id, api.store().get::<SendRow>(&(tenant.0,), &(id,)).await?.is_some()),
@@ -162,10 +175,36 @@ async fn of_source(
     let shards = |hour| (0..SHARDS).map(|shard| (tenant.0, source, hour, shard)).collect();
     let groups: Vec<Group<_>> =
         hours.into_iter().map(|row| row.hour).filter(within).map(|hour| (hour, shards(hour))).collect();
-    let keep = |row: DeliveryBySourceRow| Ok(Some(row.into()));
-    Ok(Json(list(api.store(), groups, &wanted, [bound(from), bound(to)], keep).await?))
+    let hour = |row: &DeliveryBySourceRow| row.hour;
+    Ok(Json(page_of(&api, tenant.0, groups, &wanted, (from, to), filter, hour).await?))
 }
 
-fn bound(ms: Option<i64>) -> Option<(Timestamp, Uuid)> {
+/// A page of either table, with its receipts.
+async fn page_of<T>(
+    api: &Api,
+    tenant: Uuid,
+    groups: Vec<Group<T::Partition>>,
+    wanted: &Wanted,
+    (from, to): Range,
+    filter: Option<Filter>,
+    group_of: impl Fn(&T) -> i64,
+) -> Result<Listed<DeliveryAnswer>, ApiError>
+where
+    T: Table<Clustering = (Timestamp, Uuid)> + Into<DeliveryAnswer>,
+{
+    let range = [bound(from), bound(to)];
+    let mut page = match filter {
+        None => list(api.store(), groups, wanted, range, |row: T| Ok(Some(row.into()))).await?,
+        Some(filter) => {
+            let keep = |row: T| Some(row.into()).filter(|delivery| filter.keeps(delivery));
+            list_matching(api.store(), groups, wanted, range, group_of, keep).await?
+        }
+    };
+    receipts::join(api.store(), tenant, &mut page.data).await?;
+    Ok(page)
+}
+
+/// The bound of a page at this time.
+pub(crate) fn bound(ms: Option<i64>) -> Option<(Timestamp, Uuid)> {
     ms.map(|ms| (Timestamp(ms), Uuid::nil()))
 }
