@@ -56,6 +56,7 @@ macro_rules! conforms {
                 counts_are_exact_whatever_fails_and_whoever_joins,
                 a_shutdown_finishes_what_is_in_hand,
                 a_slow_slice_holds_up_no_other_and_still_gets_everything,
+                an_input_that_a_stage_holds_back_waits_while_the_others_go_on,
                 a_stage_knows_when_it_has_caught_up;
         }
     };

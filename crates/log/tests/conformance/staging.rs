@@ -306,3 +306,77 @@ pub async fn a_stage_knows_when_it_has_caught_up(harness: &dyn Harness) {
     shutdown.cancel();
     running.await.unwrap().unwrap();
 }
+
+/// Holds its second input back from the first record on, until it is told to let it go on.
+struct HoldingBack {
+    /// Records taken, by input.
+    taken: [AtomicUsize; 2],
+    changed: Notify,
+    go_on: CancellationToken,
+}
+
+#[async_trait]
+impl Stage for HoldingBack {
+    fn group(&self) -> &'static str {
+        "holding-back"
+    }
+
+    fn inputs(&self) -> &'static [Topic] {
+        INPUTS
+    }
+
+    async fn run(&self, mut slice: Slice) -> Result<(), StageError> {
+        let mut goes_on = false;
+        loop {
+            tokio::select! {
+                batch = slice.next() => {
+                    let Some(batch) = batch else { return Ok(()) };
+                    if batch.input == 1 && self.taken[1].fetch_add(batch.records.len(), Ordering::SeqCst) == 0 {
+                        slice.pause(1, true);
+                    } else if batch.input == 0 {
+                        self.taken[0].fetch_add(batch.records.len(), Ordering::SeqCst);
+                    }
+                    self.changed.notify_one();
+                }
+                () = self.go_on.cancelled(), if !goes_on => {
+                    goes_on = true;
+                    slice.pause(1, false);
+                }
+            }
+        }
+    }
+}
+
+pub async fn an_input_that_a_stage_holds_back_waits_while_the_others_go_on(harness: &dyn Harness) {
+    const HELD: usize = 40_000;
+    let log = harness.log();
+    let records = |topic, count| (0..count).map(|_| Record::new(topic, "k", "x").at(0)).collect::<Vec<_>>();
+    for _ in 0..HELD / 4_000 {
+        log.append(records(INPUTS[1], 4_000)).await.unwrap();
+    }
+    let stage = Arc::new(HoldingBack {
+        taken: Default::default(),
+        changed: Notify::new(),
+        go_on: CancellationToken::new(),
+    });
+    let (shutdown, running) = spawn(&log, &stage);
+    let until = async |input: usize, count: usize| {
+        let reached = async {
+            while stage.taken[input].load(Ordering::SeqCst) < count {
+                stage.changed.notified().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached).await.unwrap();
+    };
+    until(1, 1).await;
+    for n in 1..=30 {
+        log.append(records(INPUTS[0], 1)).await.unwrap();
+        until(0, n).await;
+    }
+    let come = stage.taken[1].load(Ordering::SeqCst);
+    assert!(come < HELD / 2, "{come} records of an input that is held back came");
+    stage.go_on.cancel();
+    until(1, HELD).await;
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
+}
