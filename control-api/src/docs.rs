@@ -16,6 +16,47 @@ use crate::campaigns::audience_schema;
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
 
+/// What can be wrong with a member: of any; of files of zones and credentials, which are read as a whole; of audiences,
+/// messages and their like; of shapes.
+const CODES: &[&str] = &[
+    "required",
+    "wrong_type",
+    "unknown_member",
+    "invalid_value",
+    "out_of_range",
+    "too_large",
+    "too_many",
+    "conflicting",
+    "immutable",
+    "not_found",
+    "missing",
+    "unknown_field",
+    "duplicate_field",
+    "unknown_value",
+    "invalid_length",
+    "provider_url_not_allowed",
+    "unknown_form",
+    "reserved_key",
+    "invalid_key",
+    "invalid_url",
+    "invalid_template",
+    "invalid_schedule",
+    "invalid_type",
+    "unknown_shape_type",
+    "missing_member",
+    "not_a_number",
+    "position_too_short",
+    "position_out_of_range",
+    "radius_out_of_range",
+    "too_few_positions",
+    "too_many_positions",
+    "ring_not_closed",
+    "ring_round_pole",
+    "self_crossing_ring",
+    "crossing_rings",
+    "empty_shape",
+];
+
 /// `/v1/openapi.json` and `/docs`, which need no key.
 pub(crate) fn routes(document: &Value) -> Router {
     let texts = Arc::new((document.to_string(), page::render(document)));
@@ -156,7 +197,7 @@ fn problem_schema() -> Value {
                     "required": ["pointer", "code", "detail"],
                     "properties": {
                         "pointer": text("JSON pointer into the body; `/query/…` and `/path/…` for the rest"),
-                        "code": text("What is wrong, for programs"),
+                        "code": {"type": "string", "description": "What is wrong, for programs", "enum": CODES},
                         "detail": text("What is wrong and what would be right")
                     }
                 }

@@ -1,12 +1,12 @@
 //! A router over a log and a store of its own, with two tenants.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request};
-use geopush_control_api::{ApiConfig, Dependencies, router};
+use geopush_control_api::{ApiConfig, Dependencies, openapi, router};
 use geopush_embedded::Database;
 use geopush_log::{Cursor, EmbeddedLog, Received, SharedLog, Topic, Until};
 use geopush_model::UnixMillis;
@@ -19,6 +19,13 @@ use tower::ServiceExt as _;
 
 pub const NOW: i64 = 1_767_225_600_000; // 2026-01-01T00:00:00Z
 pub const NOW_TEXT: &str = "2026-01-01T00:00:00.000Z";
+
+/// The codes of wrong members, by the document.
+static CODES: LazyLock<Vec<Value>> = LazyLock::new(|| {
+    let document = openapi();
+    let error = "/components/schemas/Problem/properties/errors/items/properties/code/enum";
+    document.pointer(error).and_then(Value::as_array).unwrap().clone()
+});
 
 pub struct House {
     pub router: Router,
@@ -201,7 +208,8 @@ impl Answer {
         assert_eq!(self.problem().0, 422, "{}", self.text);
         let errors = self.json()["errors"].as_array().unwrap().clone();
         for error in &errors {
-            assert!(error["code"].is_string() && error["detail"].is_string(), "{error}");
+            assert!(error["detail"].is_string(), "{error}");
+            assert!(CODES.contains(&error["code"]), "the document does not name this code: {error}");
         }
         errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect()
     }
