@@ -1,11 +1,11 @@
 //! Does what one job asks: reads what it needs, and says what is to be committed.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use geopush_log::{Hold, Offset, StageError};
-use geopush_model::{CampaignRun, Job, UnixMillis, Work};
+use geopush_model::{CampaignRun, Job, TenantId, UnixMillis, Work};
 use geopush_service::clock::Clock;
 use geopush_store::StoreError;
 use geopush_store::tables::SendShardRow;
@@ -26,9 +26,10 @@ use crate::outage::Patience;
 
 /// A send is looked at again after this long.
 const SHEETS_FOR: Duration = Duration::from_millis(300);
-/// Sends that are kept in memory, and how long their paces are.
+/// Sends that are kept in memory, and tenants' paces, and how long these are.
 const MOST_SENDS: u64 = 1_000;
-const PACES_FOR: Duration = Duration::from_mins(10);
+const MOST_PACES: u64 = 10_000;
+const PACES_FOR: Duration = Duration::from_mins(1);
 /// How long a job waits before it asks again whether there is room for it, and whether its devices are counted.
 const ROOM: Duration = Duration::from_millis(50);
 const COUNTED: Duration = Duration::from_millis(20);
@@ -60,7 +61,7 @@ pub(super) struct Expander {
     clock: Arc<dyn Clock>,
     followed: Arc<Followed>,
     sheets: Cache<Uuid, Arc<Sheet>>,
-    paces: Cache<Uuid, Arc<tokio::sync::Mutex<Pace>>>,
+    paces: Cache<TenantId, Arc<Mutex<Pace>>>,
 }
 
 impl Expander {
@@ -72,7 +73,7 @@ impl Expander {
         followed: Arc<Followed>,
     ) -> Self {
         let sheets = Cache::builder().max_capacity(MOST_SENDS).time_to_live(SHEETS_FOR).build();
-        let paces = Cache::builder().max_capacity(MOST_SENDS).time_to_idle(PACES_FOR).build();
+        let paces = Cache::builder().max_capacity(MOST_PACES).time_to_idle(PACES_FOR).build();
         Self { config, reads, patience, clock, followed, sheets, paces }
     }
 
@@ -246,20 +247,21 @@ impl Expander {
         }
     }
 
-    /// Whether a page of so many may go out: not if too much of its send is under way. Small sends are not asked.
+    /// Whether a page of so many may go out: not if too much of its tenant's is under way. Sends of one page are not
+    /// asked.
     async fn has_room(&self, job: &Job, sheet: &Sheet, page: usize) -> Result<bool, StageError> {
-        let window = self.config.window;
-        if matches!(&sheet.targets, Targets::Listed(targeted) if *targeted <= window) {
+        if matches!(&sheet.targets, Targets::Listed(targeted) if *targeted <= self.config.page as u64) {
             return Ok(true);
         }
-        let pace = self.paces.get_with(source_of(&job.work), Arc::default);
-        let mut pace = pace.lock().await;
-        if pace.is_stale(Instant::now()) {
+        let source = source_of(&job.work);
+        let pace = self.paces.get_with(job.tenant, Arc::default);
+        let lock = || pace.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock().is_to_read(source, Instant::now()) {
             let read = || self.reads.counts(job, sheet);
             let counts = self.patience.with("read how far a send is", read).await?;
-            pace.read(counts, matches!(job.work, Work::Send(_)), Instant::now());
+            lock().read(source, counts, matches!(job.work, Work::Send(_)), Instant::now());
         }
-        Ok(pace.grant(page as u64, window, Instant::now()))
+        Ok(lock().grant(source, page as u64, self.config.window, Instant::now()))
     }
 }
 

@@ -6,7 +6,7 @@
 //! the next page goes to the end of the queue, so that a large send does not hold up a small one.
 //!
 //! Before a page is committed, its shard's row says how far it is: what is asked for is always counted. A job can wait
-//! ([`hand`]) for its time ([`pace`]), or until less of its send is under way.
+//! ([`hand`]) for its time ([`pace`]), or until less of its tenant's is under way.
 //!
 //! A campaign that goes by the clock belongs to one slice, by its id. When it is due ([`ticks`]) the slice commits the
 //! first jobs of the run together with the time up to which it has looked.

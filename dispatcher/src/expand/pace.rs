@@ -1,30 +1,38 @@
-//! How fast a send goes: not so many pushes of it at once that others wait, and over the time that was asked for.
+//! How fast sends go: not so many pushes of one tenant at once that others wait, and over the time that was asked for.
 //! Nothing here does I/O.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
+
+use uuid::Uuid;
 
 /// What is known of a send's pushes is read again after this long.
 const FRESH: Duration = Duration::from_millis(100);
 /// Even where nothing ends, a page goes out after this long: what ends nothing may be one provider of two.
 const STALLED: Duration = Duration::from_secs(2);
+/// A send that asked for no room for so long has none left to ask for.
+const GONE: Duration = Duration::from_secs(5);
 /// The pages of a send that is spread are about so far apart.
 const STEP_MS: u64 = 1_000;
 
-/// The pushes of one send, or one run of a campaign, that are asked for and have not ended.
+/// The pushes of one tenant's sends and campaigns' runs that are asked for and have not ended.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    read: Option<Read>,
-    /// What had been asked for, and had ended, when this was looked at first.
-    base: Counts,
-    /// Asked for since what is known was read.
-    granted: u64,
+    sources: HashMap<Uuid, Source>,
     last_grant: Option<Instant>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Read {
+/// Those of one send or run.
+#[derive(Debug)]
+struct Source {
     counts: Counts,
-    at: Instant,
+    /// What had been asked for, and had ended, when this was looked at first.
+    base: Option<Counts>,
+    /// Asked for since what is known was read; and at the beginning of the last reading.
+    granted: u64,
+    granted_before: u64,
+    reading: Option<Instant>,
+    seen: Instant,
 }
 
 /// How far a send is.
@@ -37,34 +45,52 @@ pub(super) struct Counts {
 }
 
 impl Pace {
-    /// Whether [`Pace::read`] comes before the next [`Pace::grant`].
-    pub(super) fn is_stale(&self, now: Instant) -> bool {
-        self.read.is_none_or(|read| now.saturating_duration_since(read.at) >= FRESH)
-    }
-
-    /// Takes what the store says. `of_all`: it counts this send's pushes alone, so that what it said first counts too.
-    pub(super) fn read(&mut self, counts: Counts, of_all: bool, now: Instant) {
-        if self.read.is_none() && !of_all {
-            self.base = counts;
+    /// Whether what is known of this send is to be read: then whoever asked reads it, and tells it by [`Pace::read`].
+    pub(super) fn is_to_read(&mut self, source: Uuid, now: Instant) -> bool {
+        self.sources.retain(|_, other| now.saturating_duration_since(other.seen) < GONE);
+        let source = self.sources.entry(source).or_insert_with(|| Source::new(now));
+        source.seen = now;
+        let is_stale = source.reading.is_none_or(|at| now.saturating_duration_since(at) >= FRESH);
+        if is_stale {
+            source.reading = Some(now);
+            source.granted_before = source.granted;
         }
-        self.read = Some(Read { counts, at: now });
-        self.granted = 0;
+        is_stale
     }
 
-    /// Whether a page of so many may go out now; it counts then.
-    pub(super) fn grant(&mut self, page: u64, window: u64, now: Instant) -> bool {
-        let counts = self.read.map_or(self.base, |read| read.counts);
-        let asked = counts.asked.saturating_sub(self.base.asked) + self.granted;
-        let under_way = asked.saturating_sub(counts.ended.saturating_sub(self.base.ended));
-        let stalled = || self.last_grant.is_some_and(|last| now.saturating_duration_since(last) >= STALLED);
-        let fits = under_way == 0 || under_way + page <= window || stalled();
+    /// Takes what the store says of a send. `of_all`: it counts this send's pushes alone, so that what it said first
+    /// counts too.
+    pub(super) fn read(&mut self, source: Uuid, counts: Counts, of_all: bool, now: Instant) {
+        let source = self.sources.entry(source).or_insert_with(|| Source::new(now));
+        source.base.get_or_insert(if of_all { Counts::default() } else { counts });
+        source.counts = counts;
+        source.granted -= std::mem::take(&mut source.granted_before).min(source.granted);
+    }
+
+    /// Whether a page of so many of this send may go out now; it counts then.
+    pub(super) fn grant(&mut self, source: Uuid, page: u64, window: u64, now: Instant) -> bool {
+        let under_way: u64 = self.sources.values().map(Source::under_way).sum();
+        let since_last = |last: &mut Instant| now.saturating_duration_since(*last);
+        let stalled = since_last(self.last_grant.get_or_insert(now)) >= STALLED;
+        let fits = under_way == 0 || under_way + page <= window || stalled;
         if fits {
-            self.granted += page;
+            self.sources.entry(source).or_insert_with(|| Source::new(now)).granted += page;
             self.last_grant = Some(now);
-        } else {
-            self.last_grant.get_or_insert(now);
         }
         fits
+    }
+}
+
+impl Source {
+    fn new(now: Instant) -> Self {
+        let counts = Counts::default();
+        Self { counts, base: None, granted: 0, granted_before: 0, reading: None, seen: now }
+    }
+
+    fn under_way(&self) -> u64 {
+        let base = self.base.unwrap_or_default();
+        let asked = self.counts.asked.saturating_sub(base.asked) + self.granted;
+        asked.saturating_sub(self.counts.ended.saturating_sub(base.ended))
     }
 }
 
@@ -83,49 +109,84 @@ pub(super) fn spread(left: u64, left_ms: i64, page: usize) -> (usize, i64) {
 mod tests {
     use super::*;
 
+    const ONE: Uuid = Uuid::from_u128(1);
+    const OTHER: Uuid = Uuid::from_u128(2);
+
+    fn counts(asked: u64, ended: u64) -> Counts {
+        Counts { asked, ended }
+    }
+
     #[test]
     fn a_window_is_filled_and_no_more() {
         let now = Instant::now();
         let mut pace = Pace::default();
-        assert!(pace.is_stale(now));
-        pace.read(Counts { asked: 900, ended: 0 }, true, now);
-        assert!(!pace.is_stale(now) && pace.is_stale(now + FRESH));
-        assert!(pace.grant(100, 1_000, now));
-        assert!(!pace.grant(100, 1_000, now));
-        pace.read(Counts { asked: 1_000, ended: 150 }, true, now);
-        assert!(pace.grant(100, 1_000, now));
-        assert!(!pace.grant(100, 1_000, now));
+        assert!(pace.is_to_read(ONE, now) && !pace.is_to_read(ONE, now), "by one");
+        pace.read(ONE, counts(900, 0), true, now);
+        assert!(pace.grant(ONE, 100, 1_000, now));
+        assert!(!pace.grant(ONE, 100, 1_000, now));
+        assert!(pace.is_to_read(ONE, now + FRESH));
+        pace.read(ONE, counts(1_000, 150), true, now + FRESH);
+        assert!(pace.grant(ONE, 100, 1_000, now));
+        assert!(!pace.grant(ONE, 100, 1_000, now));
+    }
+
+    #[test]
+    fn what_is_granted_during_a_reading_counts_after_it() {
+        let now = Instant::now();
+        let mut pace = Pace::default();
+        assert!(pace.is_to_read(ONE, now) && pace.grant(ONE, 600, 1_000, now));
+        pace.read(ONE, counts(0, 0), true, now);
+        assert!(!pace.grant(ONE, 600, 1_000, now));
+    }
+
+    #[test]
+    fn the_sends_of_one_tenant_share_its_window() {
+        let now = Instant::now();
+        let mut pace = Pace::default();
+        for source in [ONE, OTHER] {
+            assert!(pace.is_to_read(source, now));
+            pace.read(source, counts(450, 0), true, now);
+        }
+        assert!(pace.grant(ONE, 100, 1_000, now) && !pace.grant(OTHER, 100, 1_000, now));
+        let later = now + GONE;
+        assert!(
+            pace.is_to_read(OTHER, later) && pace.sources.len() == 1,
+            "one that asks no more is forgotten"
+        );
     }
 
     #[test]
     fn a_page_larger_than_the_window_goes_out_alone() {
         let now = Instant::now();
         let mut pace = Pace::default();
-        assert!(pace.grant(5_000, 1_000, now));
-        assert!(!pace.grant(5_000, 1_000, now));
+        assert!(pace.grant(ONE, 5_000, 1_000, now));
+        assert!(!pace.grant(ONE, 5_000, 1_000, now));
     }
 
     #[test]
     fn where_nothing_ends_a_page_goes_out_now_and_then() {
         let now = Instant::now();
         let mut pace = Pace::default();
-        pace.read(Counts { asked: 1_000, ended: 0 }, true, now);
-        assert!(!pace.grant(100, 1_000, now));
-        assert!(!pace.grant(100, 1_000, now + STALLED / 2));
-        assert!(pace.grant(100, 1_000, now + STALLED));
-        assert!(!pace.grant(100, 1_000, now + STALLED));
+        pace.read(ONE, counts(1_000, 0), true, now);
+        assert!(!pace.grant(ONE, 100, 1_000, now));
+        assert!(!pace.grant(ONE, 100, 1_000, now + STALLED / 2));
+        assert!(pace.grant(ONE, 100, 1_000, now + STALLED));
+        assert!(!pace.grant(ONE, 100, 1_000, now + STALLED));
     }
 
     #[test]
     fn a_run_counts_from_where_its_campaign_was() {
         let now = Instant::now();
         let mut pace = Pace::default();
-        pace.read(Counts { asked: 0, ended: 70_000 }, false, now);
-        assert!(pace.grant(1_000, 1_000, now) && !pace.grant(1_000, 1_000, now));
-        pace.read(Counts { asked: 1_000, ended: 70_999 }, false, now);
-        assert!(!pace.grant(1_000, 1_000, now));
-        pace.read(Counts { asked: 1_000, ended: 71_000 }, false, now);
-        assert!(pace.grant(1_000, 1_000, now));
+        pace.read(ONE, counts(0, 70_000), false, now);
+        assert!(pace.grant(ONE, 1_000, 1_000, now) && !pace.grant(ONE, 1_000, 1_000, now));
+        for (ended, fits) in [(70_999, false), (71_000, true)] {
+            let later = now + FRESH;
+            pace.sources.get_mut(&ONE).unwrap().reading = None;
+            assert!(pace.is_to_read(ONE, later));
+            pace.read(ONE, counts(1_000, ended), false, later);
+            assert_eq!(pace.grant(ONE, 1_000, 1_000, later), fits, "{ended}");
+        }
     }
 
     #[test]
