@@ -198,6 +198,8 @@ async fn a_cancelled_audience_is_asked_for_no_more_and_listed_devices_are_for_th
     let cancelled =
         SendRow { status: "cancelled".to_owned(), spread_s: Some(3_600), ..row(listed, None, 30) };
     list(&house, cancelled, 30).await;
+    // Once everybody knows that it is cancelled, or what is left would be pushed.
+    house.clock.advance(3_000);
     house.wait_for(&[Topic::PushRequests], asked + 30).await;
     house.stop().await;
     assert_eq!(requested(&house, SEND).await.len(), asked, "each that was asked for is counted");

@@ -111,10 +111,11 @@ impl<J> Hand<J> {
         self.jobs.values().map(pause).min()
     }
 
-    /// Puts a job off.
-    pub(super) fn wait(&mut self, offset: Offset, ready: Ready) {
+    /// Puts a job off, with what is to be remembered of it meanwhile.
+    pub(super) fn wait(&mut self, offset: Offset, ready: Ready, note: impl FnOnce(&mut J)) {
         if let Some(held) = self.jobs.get_mut(&offset) {
             held.ready = ready;
+            note(&mut held.job);
         }
     }
 
@@ -261,7 +262,7 @@ mod tests {
                     }
                     4..6 => {
                         if let Some(offset) = hand.jobs.keys().nth(n).copied() {
-                            hand.wait(offset, Ready::At(UnixMillis(i64::MAX)));
+                            hand.wait(offset, Ready::At(UnixMillis(i64::MAX)), |_| ());
                         }
                     }
                     6..9 => {

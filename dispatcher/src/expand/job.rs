@@ -33,6 +33,11 @@ const PACES_FOR: Duration = Duration::from_mins(1);
 /// How long a job waits before it asks again whether there is room for it, and whether its devices are counted.
 const ROOM: Duration = Duration::from_millis(50);
 const COUNTED: Duration = Duration::from_millis(20);
+/// Plan believes for a second that a send is not cancelled: what is left of a cancelled one comes to it after that.
+const CANCELLED_MS: i64 = 3_000;
+
+/// Why a job waits that waits for room.
+pub(super) const ROOM_WANTED: &str = "window";
 
 /// What a job led to.
 pub(super) enum Step {
@@ -77,7 +82,7 @@ impl Expander {
         Self { config, reads, patience, clock, followed, sheets, paces }
     }
 
-    /// What the job at this offset leads to. Its shard's row is written already; what it says is true once the step is
+    /// What the job at this offset leads to; `waited`: for room, when it was looked at last. Its shard's row is written already; what it says is true once the step is
     /// committed.
     pub(super) async fn step(
         &self,
@@ -85,10 +90,22 @@ impl Expander {
         offset: Offset,
         hold: &Hold,
         lefts: &mut Lefts,
+        waited: bool,
     ) -> Result<Step, StageError> {
         if i32::try_from(job.shard).is_err() {
             return Ok(Step::End("unknown_shard"));
         }
+        // One that waits for room asks for that first: it does so often.
+        let has_room = waited
+            && match self.sheet(job, Stance::Next).await? {
+                Ok(sheet) if sheet.status == Status::Running => {
+                    if !self.has_room(job, &sheet, self.config.page).await? {
+                        return Ok(no_room());
+                    }
+                    true
+                }
+                _ => false,
+            };
         let row = self.patience.with("read how far a send is", || self.reads.shard(job)).await?;
         let stance = stance(job, offset, row.as_ref());
         if stance == Stance::Overtaken {
@@ -112,6 +129,10 @@ impl Expander {
                 false => unsure(),
             });
         }
+        let settled_at = sheet.turned_at.plus_ms(CANCELLED_MS);
+        if sheet.status == Status::Cancelled && stance == Stance::Next && now < settled_at {
+            return Ok(Step::Wait(Ready::At(settled_at), "cancelled"));
+        }
         let spread = match sheet.spread_ms.filter(|_| sheet.status == Status::Running) {
             None => None,
             Some(spread_ms) => match self.left(job, &sheet, stance, lefts).await? {
@@ -123,8 +144,8 @@ impl Expander {
             },
         };
         let most = spread.map_or(self.config.page, |(rows, _)| rows);
-        if stance == Stance::Next && !self.has_room(job, &sheet, most).await? {
-            return Ok(Step::Wait(Ready::After(Instant::now() + ROOM), "window"));
+        if stance == Stance::Next && !has_room && !self.has_room(job, &sheet, most).await? {
+            return Ok(no_room());
         }
         let read = || self.reads.page(job, &sheet, most, spread.is_some());
         let found = self.patience.with("read a page of a send's devices", read).await?;
@@ -263,6 +284,10 @@ impl Expander {
         }
         Ok(lock().grant(source, page as u64, self.config.window, Instant::now()))
     }
+}
+
+fn no_room() -> Step {
+    Step::Wait(Ready::After(Instant::now() + ROOM), ROOM_WANTED)
 }
 
 /// The lease is not sure at the moment: in a moment it is, or the slice is gone.

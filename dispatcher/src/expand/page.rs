@@ -23,6 +23,8 @@ pub(super) struct Sheet {
     pub(super) request: Request,
     /// When it was asked for, or due.
     pub(super) begun_at: UnixMillis,
+    /// When its status was changed last.
+    pub(super) turned_at: UnixMillis,
     /// Over how long it is spread.
     pub(super) spread_ms: Option<i64>,
 }
@@ -70,6 +72,7 @@ pub(super) fn sheet_of_send(id: SendId, row: &SendRow) -> Result<Sheet, NoSheet>
         status,
         request: Request::Send { send: id, sent: Arc::new(SentMessage { app: row.app.clone(), message }) },
         begun_at: UnixMillis(row.created_at.0),
+        turned_at: UnixMillis(row.updated_at.0),
         spread_ms: row.spread_s.map(|s| s.saturating_mul(1_000)),
     })
 }
@@ -81,6 +84,7 @@ pub(super) fn sheet_of_run(run: CampaignRun, active: bool) -> Sheet {
         status: if active { Status::Running } else { Status::Cancelled },
         request: Request::Run(run),
         begun_at: run.at,
+        turned_at: run.at,
         spread_ms: None,
     }
 }

@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 
 use super::followed::Followed;
 use super::hand::{Hand, Ready};
-use super::job::{Expander, Lefts, Step};
+use super::job::{Expander, Lefts, ROOM_WANTED, Step};
 use super::note::Note;
 use super::page::job_record;
 use super::ticks::{Due, Ticks};
@@ -37,6 +37,8 @@ pub(super) struct ExpandStage {
 struct Told {
     what: What,
     trace: Option<TraceId>,
+    /// Whether it waited for room when it was looked at last.
+    waited: bool,
 }
 
 #[derive(Clone)]
@@ -120,14 +122,14 @@ impl ExpandStage {
         let (outcome, outputs) = match told.what {
             What::NoJob(record) => ("rejected", record.into_iter().collect()),
             What::Job(job) => {
-                match self.expander.step(&job, offset, &slice.hold(), &mut state.lefts).await? {
+                match self.expander.step(&job, offset, &slice.hold(), &mut state.lefts, told.waited).await? {
                     Step::Page(page) => {
                         requested = page.requests.len() as u64;
                         (if page.next.is_some() { "page" } else { "last_page" }, page.records(told.trace))
                     }
                     Step::Wait(ready, why) => {
                         metrics::counter!("geopush_dispatcher_expand_waits_total", "why" => why).increment(1);
-                        state.hand.wait(offset, ready);
+                        state.hand.wait(offset, ready, |told| told.waited = why == ROOM_WANTED);
                         return Ok(());
                     }
                     Step::End(why) => {
@@ -190,7 +192,7 @@ fn take(hand: &mut Hand<Told>, slice: u32, batch: &Batch) {
     for record in &batch.records {
         if hand.is_to_do(record.offset) {
             let (what, fresh, ready) = read(slice, record);
-            hand.take(record.offset, Told { what, trace: record.trace }, fresh, ready);
+            hand.take(record.offset, Told { what, trace: record.trace, waited: false }, fresh, ready);
         }
     }
     hand.read_to(batch.next);
