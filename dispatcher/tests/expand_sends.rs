@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use geopush_dispatcher::expand::ExpandConfig;
-use geopush_log::{Record, Topic};
+use geopush_log::{Record, Topic, partition_of};
 use geopush_model::{Delivery, DeviceId, Job, PushRequest, SendId, UnixMillis, Wire as _, Work};
 use geopush_registry::message_json;
 use geopush_store::tables::{
@@ -79,6 +79,15 @@ async fn list(house: &House, row: SendRow, devices: usize) {
     };
     house.store.put_all((0..devices).map(target).collect()).await.unwrap();
     begin(house, row).await;
+}
+
+/// A send to one device, in the slice of another one's first job.
+async fn small(house: &House, send: Uuid, other: Uuid) {
+    let target = SendTargetRow { tenant: TENANT.0, send, shard: 0, device: "one".to_owned() };
+    house.store.put(target).await.unwrap();
+    assert!(house.store.put_if_absent(row(send, None, 1)).await.unwrap());
+    let partition = partition_of(format!("{other}/0").as_bytes(), house.log.partitions(Topic::Jobs));
+    house.append([job(send, 0, None, 0).at(partition)]).await;
 }
 
 async fn turn(house: &House, send: Uuid, status: &str) {
@@ -198,9 +207,13 @@ async fn a_cancelled_audience_is_asked_for_no_more_and_listed_devices_are_for_th
     let cancelled =
         SendRow { status: "cancelled".to_owned(), spread_s: Some(3_600), ..row(listed, None, 30) };
     list(&house, cancelled, 30).await;
-    // Once everybody knows that it is cancelled, or what is left would be pushed.
+    // Another one behind it shows that it was looked at.
+    small(&house, Uuid::from_u128(11), listed).await;
+    house.wait_for(&[Topic::PushRequests], asked + 1).await;
+    assert_eq!(requested(&house, listed).await.len(), 0, "what is left would be pushed");
+    // By now everybody knows that it is cancelled.
     house.clock.advance(3_000);
-    house.wait_for(&[Topic::PushRequests], asked + 30).await;
+    house.wait_for(&[Topic::PushRequests], asked + 1 + 30).await;
     house.stop().await;
     assert_eq!(requested(&house, SEND).await.len(), asked, "each that was asked for is counted");
     assert_eq!(requested(&house, listed).await.len(), 30, "and each that was listed, at once");
@@ -228,20 +241,15 @@ async fn a_spread_send_goes_out_device_by_device_through_kills() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_send_whose_window_is_full_does_not_hold_up_anothers_device() {
     let mut house = House::new().await;
-    let (large, small) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let (large, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
     list(&house, row(large, None, 10_000), 10_000).await;
     house.start_expand_with(ExpandConfig { page: 100, window: 1_000 }).await;
     // Nothing ends, since nobody decides.
     house.wait_for(&[Topic::PushRequests], 1_000).await;
-    // To the partition of the large one's job.
-    let partition = geopush_log::partition_of(format!("{large}/0").as_bytes(), 4);
-    let target = SendTargetRow { tenant: TENANT.0, send: small, shard: 0, device: "one".to_owned() };
-    house.store.put(target).await.unwrap();
-    assert!(house.store.put_if_absent(row(small, None, 1)).await.unwrap());
     let begun = std::time::Instant::now();
-    house.append([job(small, 0, None, 0).at(partition)]).await;
+    small(&house, other, large).await;
     house
-        .eventually("the small send", async || (!requested(&house, small).await.is_empty()).then_some(()))
+        .eventually("the small send", async || (!requested(&house, other).await.is_empty()).then_some(()))
         .await;
     let pages_after = 1 + begun.elapsed().as_secs() as usize / 2;
     let asked = requested(&house, large).await.len();
