@@ -83,11 +83,6 @@ impl Cells {
         best.1
     }
 
-    /// Something of them, to have asked the memory for it.
-    pub fn touch(&self) -> usize {
-        self.rows[0].into()
-    }
-
     /// Where in `area` they are.
     pub fn bounds(&self, area: &Area) -> Bounds {
         let [column, row] = [(area.east - area.west) / 256.0, (area.north - area.south) / 256.0];

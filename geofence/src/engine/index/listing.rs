@@ -15,10 +15,15 @@ use crate::engine::PreparedZone;
 pub(super) struct Listings {
     /// First those that cover the box, then those that touch it.
     zones: Box<[Arc<PreparedZone>]>,
-    /// Where the shapes of the touching ones may be; nowhere if only the exit buffer comes here.
-    lies: Box<[Cells]>,
-    /// The touching ones' tags.
-    tags: Box<[Tag]>,
+    /// What tells the touching ones apart.
+    marks: Box<[Mark]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    /// Where the shape may be; nowhere if only the exit buffer comes here.
+    cells: Cells,
+    tag: Tag,
 }
 
 /// Seven bits of a zone's id: most zones are told apart by it without looking at them.
@@ -52,7 +57,7 @@ impl Listings {
     /// [`Self::touching`], each with where its shape may be.
     #[inline]
     pub fn lying(&self) -> impl Iterator<Item = (&Cells, &Arc<PreparedZone>)> {
-        self.lies.iter().zip(self.touching())
+        self.marks.iter().map(|mark| &mark.cells).zip(self.touching())
     }
 
     /// Those of [`Self::touching`] that may be among some zones.
@@ -62,19 +67,17 @@ impl Listings {
         zones: impl Iterator<Item = ZoneId>,
     ) -> impl Iterator<Item = &Arc<PreparedZone>> {
         let tags = zones.fold(0, |tags, zone| tags | Tag::of(zone).bit());
-        let tagged = self.tags.iter().zip(self.touching());
-        tagged.filter(move |(tag, _)| tag.bit() & tags != 0).map(|(_, zone)| zone)
+        let marked = self.marks.iter().zip(self.touching());
+        marked.filter(move |(mark, _)| mark.tag.bit() & tags != 0).map(|(_, zone)| zone)
     }
 
     /// Something of each of the lists' cache lines, to have asked the memory for them.
     pub fn touch(&self) -> usize {
         const LINE: usize = 64;
         let zones = self.zones.iter().step_by(LINE / size_of::<Arc<PreparedZone>>());
-        let lies = self.lies.iter().step_by(LINE / size_of::<Cells>());
-        let tags = self.tags.iter().step_by(LINE);
+        let marks = self.marks.iter().step_by(LINE / size_of::<Mark>());
         zones.fold(0, |sum, zone| sum ^ Arc::as_ptr(zone).addr())
-            ^ lies.map(Cells::touch).sum::<usize>()
-            ^ tags.map(|tag| usize::from(tag.0)).sum::<usize>()
+            ^ marks.fold(0, |sum, mark| sum ^ usize::from(mark.tag.0))
     }
 
     /// The same without `gone` and with `come`.
@@ -85,18 +88,14 @@ impl Listings {
         let mut zones = Vec::with_capacity(self.zones.len() + come.covering.len() + come.touching.len());
         zones.extend(self.covering().iter().filter(stays).cloned());
         zones.extend(come.covering.iter().copied().cloned());
-        let covering = zones.len();
-        let mut lies = Vec::with_capacity(self.lies.len() + come.touching.len());
-        for (cells, zone) in self.lying().filter(|(_, zone)| stays(zone)) {
-            lies.push(*cells);
+        let mut marks = Vec::with_capacity(self.marks.len() + come.touching.len());
+        let stay = self.lying().filter(|(_, zone)| stays(zone)).map(|(cells, zone)| (*cells, zone));
+        let come = come.touching.iter().map(|lying| (cells_of(lying, area), lying.zone));
+        for (cells, zone) in stay.chain(come) {
+            marks.push(Mark { cells, tag: Tag::of(zone.id) });
             zones.push(Arc::clone(zone));
         }
-        for lying in &come.touching {
-            lies.push(cells_of(lying, area));
-            zones.push(Arc::clone(lying.zone));
-        }
-        let tags = zones[covering..].iter().map(|zone| Tag::of(zone.id)).collect();
-        Self { zones: zones.into(), lies: lies.into(), tags }
+        Self { zones: zones.into(), marks: marks.into() }
     }
 
     /// Those that cover the box alone.
@@ -105,7 +104,7 @@ impl Listings {
     }
 
     fn coverings(&self) -> usize {
-        self.zones.len() - self.lies.len()
+        self.zones.len() - self.marks.len()
     }
 }
 
