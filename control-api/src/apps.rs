@@ -88,17 +88,24 @@ pub(crate) struct ServiceAccountAnswer {
     private_key: NeverTold,
 }
 
-/// For the Apple Push Notification service, by token.
+/// For the Apple Push Notification service: by the tokens of a key, with `team_id` and `key_id`; or by a `certificate`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Apns)]
 pub(crate) struct ApnsAnswer {
-    /// The developer team.
-    team_id: String,
-    /// The key's id.
-    key_id: String,
+    /// The developer team; of a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team_id: Option<String>,
+    /// The key's id; of a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<String>,
+    /// Instead of a key: the app's push certificate, in PEM. Never told.
+    #[serde(skip_serializing)]
+    #[schema(write_only, required = false, value_type = String)]
+    #[allow(dead_code, reason = "it is only described")]
+    certificate: NeverTold,
     /// The app's bundle id.
     topic: String,
-    /// The `.p8` file: a P-256 key, PKCS #8 in PEM. Never told.
+    /// The `.p8` file, a P-256 key; or the certificate's key. PKCS #8 in PEM. Never told.
     #[serde(skip_serializing)]
     #[schema(write_only, value_type = String)]
     #[allow(dead_code, reason = "it is only described")]
@@ -158,6 +165,7 @@ impl From<&ApnsCredentials> for ApnsAnswer {
         Self {
             team_id: apns.team_id.clone(),
             key_id: apns.key_id.clone(),
+            certificate: NeverTold,
             topic: apns.topic.clone(),
             private_key: NeverTold,
             environment: apns.environment,

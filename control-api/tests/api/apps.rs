@@ -75,7 +75,16 @@ async fn what_is_wrong_with_credentials_is_named() {
     for (body, pointers) in [
         (json!({}), &[""][..]),
         (json!([]), &[""]),
-        (json!({"apns": {}}), &["/apns/team_id"]),
+        (json!({"apns": {}}), &["/apns/topic"]),
+        (
+            json!({"apns": {"topic": "com.shop", "private_key": "x", "environment": "sandbox"}}),
+            &["/apns/team_id", "/apns/key_id", "/apns/private_key"],
+        ),
+        (
+            json!({"apns": {"topic": "com.shop", "private_key": apns()["private_key"], "environment": "sandbox",
+                "certificate": "x", "key_id": "KEY"}}),
+            &["/apns/key_id", "/apns/certificate"],
+        ),
         (json!({"fcm": {"service_account": {}}}), &["/fcm/service_account/project_id"]),
         (json!({"sms": {}}), &["/sms"]),
         (with(&["apns", "environment"], json!("moon")), &["/apns/environment"]),

@@ -54,18 +54,23 @@ pub struct ServiceAccount {
     pub token_uri: String,
 }
 
-/// For the Apple Push Notification service, by token.
+/// For the Apple Push Notification service: by a key's tokens, or by a certificate.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApnsCredentials {
-    /// The developer team.
-    pub team_id: String,
-    /// The key's id.
-    pub key_id: String,
+    /// The developer team; of a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team_id: Option<String>,
+    /// The key's id; of a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
     /// The app's bundle id.
     pub topic: String,
-    /// The `.p8` file: a P-256 key, PKCS #8 in PEM.
+    /// The `.p8` file: a P-256 key, PKCS #8 in PEM. Or the certificate's own key.
     pub private_key: String,
+    /// Instead of a key: the app's push certificate, with those that lead to its root if need be, in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
     /// Which of Apple's two services.
     pub environment: ApnsEnvironment,
     /// Another address than Apple's, where the operator allows it.
@@ -76,7 +81,38 @@ pub struct ApnsCredentials {
     pub per_minute: Option<NonZeroU32>,
 }
 
+/// How Apple is shown whose pushes they are.
+#[derive(Clone, Copy)]
+pub enum ApnsAuth<'a> {
+    /// By tokens that a key signs.
+    Token {
+        /// The developer team.
+        team_id: &'a str,
+        /// The key's id.
+        key_id: &'a str,
+        /// A P-256 key, PKCS #8 in PEM.
+        private_key: &'a str,
+    },
+    /// By a certificate.
+    Certificate {
+        /// In PEM.
+        certificate: &'a str,
+        /// Its key, PKCS #8 in PEM.
+        private_key: &'a str,
+    },
+}
+
 impl ApnsCredentials {
+    /// By what they send; none if they are not whole.
+    pub fn auth(&self) -> Option<ApnsAuth<'_>> {
+        let private_key = &self.private_key;
+        match (&self.certificate, &self.team_id, &self.key_id) {
+            (Some(certificate), None, None) => Some(ApnsAuth::Certificate { certificate, private_key }),
+            (None, Some(team_id), Some(key_id)) => Some(ApnsAuth::Token { team_id, key_id, private_key }),
+            _ => None,
+        }
+    }
+
     /// Whether nothing but the rate differs: connections and tokens stay good.
     pub fn sends_as(&self, other: &Self) -> bool {
         Self { per_minute: None, ..self.clone() } == Self { per_minute: None, ..other.clone() }
@@ -104,7 +140,7 @@ fn google_token_uri() -> String {
 pub struct CredentialError {
     /// JSON pointer of the member.
     pub pointer: &'static str,
-    /// `required`, `invalid_key`, `invalid_url` or `provider_url_not_allowed`.
+    /// `required`, `conflicting`, `invalid_key`, `invalid_certificate`, `invalid_url` or `provider_url_not_allowed`.
     pub code: &'static str,
     /// What to do.
     pub detail: &'static str,
@@ -149,14 +185,35 @@ impl AppCredentials {
                 "give the key file of the service account as it was downloaded: an RSA key in PKCS #8 PEM",
             );
         }
-        if self.apns.as_ref().is_some_and(|apns| !is_p256_key(&apns.private_key)) {
-            refuse(
-                "/apns/private_key",
-                "invalid_key",
-                "give the .p8 file as it was downloaded: a P-256 key in PKCS #8 PEM",
-            );
+        if let Some(apns) = &self.apns {
+            check_apns(apns, &mut refuse);
         }
         errors
+    }
+}
+
+fn check_apns(apns: &ApnsCredentials, refuse: &mut impl FnMut(&'static str, &'static str, &'static str)) {
+    let named = [("/apns/team_id", &apns.team_id), ("/apns/key_id", &apns.key_id)];
+    let Some(certificate) = &apns.certificate else {
+        for (pointer, _) in named.iter().filter(|(_, id)| id.is_none()) {
+            refuse(pointer, "required", "give the team and the key's id, or a certificate instead of both");
+        }
+        if !is_p256_key(&apns.private_key) {
+            let detail = "give the .p8 file as it was downloaded: a P-256 key in PKCS #8 PEM";
+            refuse("/apns/private_key", "invalid_key", detail);
+        }
+        return;
+    };
+    for (pointer, _) in named.iter().filter(|(_, id)| id.is_some()) {
+        refuse(pointer, "conflicting", "leave it out: a certificate names its team itself");
+    }
+    if pem("CERTIFICATE", certificate).is_none() {
+        let detail = "give the certificate in PEM: `openssl pkcs12 -in file.p12 -nokeys` writes it";
+        refuse("/apns/certificate", "invalid_certificate", detail);
+    }
+    if !is_rsa_key(&apns.private_key) && !is_p256_key(&apns.private_key) {
+        let detail = "give the certificate's key in PKCS #8 PEM: `openssl pkcs12 -in file.p12 -nocerts -nodes` writes it";
+        refuse("/apns/private_key", "invalid_key", detail);
     }
 }
 
@@ -170,10 +227,14 @@ fn is_p256_key(pem: &str) -> bool {
         .is_some_and(|der| EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der, &random).is_ok())
 }
 
-/// The DER in a `PRIVATE KEY` PEM block.
-fn pkcs8(pem: &str) -> Option<Vec<u8>> {
-    let (_, rest) = pem.split_once("-----BEGIN PRIVATE KEY-----")?;
-    let (body, _) = rest.split_once("-----END PRIVATE KEY-----")?;
+fn pkcs8(text: &str) -> Option<Vec<u8>> {
+    pem("PRIVATE KEY", text)
+}
+
+/// The DER in the first PEM block of this label.
+fn pem(label: &str, text: &str) -> Option<Vec<u8>> {
+    let (_, rest) = text.split_once(&format!("-----BEGIN {label}-----"))?;
+    let (body, _) = rest.split_once(&format!("-----END {label}-----"))?;
     STANDARD.decode(body.split_whitespace().collect::<String>()).ok()
 }
 

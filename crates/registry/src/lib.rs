@@ -20,7 +20,8 @@ mod zones;
 
 pub use campaigns::{campaign_of, campaign_row, message_json, message_of};
 pub use credentials::{
-    ApnsCredentials, ApnsEnvironment, AppCredentials, CredentialError, FcmCredentials, ServiceAccount,
+    ApnsAuth, ApnsCredentials, ApnsEnvironment, AppCredentials, CredentialError, FcmCredentials,
+    ServiceAccount,
 };
 pub use devices::{Device, DeviceError, DevicePage, Devices, KnownDevices, Platform};
 pub use directory::{AppProviders, Directory, Principal};

@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::decision::jitter;
 use super::lane::Attempt;
-use super::lanes::{Lanes, NoLane};
+use super::lanes::Lanes;
 use super::line::NoTurn;
+use super::provider::NoLane;
 use super::tries::{Ending, Step, Tries, deadline};
 
 /// What became of a push.

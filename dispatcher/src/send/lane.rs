@@ -115,7 +115,7 @@ impl Lane {
             }
         };
         let mut headers = message.headers;
-        headers.insert(AUTHORIZATION, credential.clone());
+        headers.extend(credential.clone().map(|credential| (AUTHORIZATION, credential)));
         let in_flight = self.meters.begin();
         let answered = lease.post(&message.path, headers, message.body).await;
         let taken = in_flight.end();
@@ -123,7 +123,7 @@ impl Lane {
             Ok(answer) => {
                 let verdict = self.provider.judge(push, &answer, now);
                 self.meters.answered(push, &verdict, taken);
-                let end = self.consequence(&verdict, answer.status, &credential);
+                let end = self.consequence(&verdict, answer.status, credential.as_ref());
                 (Attempt::Answered(verdict), end)
             }
             Err(why @ (RequestError::NotProcessed(_) | RequestError::Closing(_))) => {
@@ -146,7 +146,7 @@ impl Lane {
     }
 
     /// What a verdict means for the pushes that come after.
-    fn consequence(&self, verdict: &Verdict, status: StatusCode, credential: &HeaderValue) -> End {
+    fn consequence(&self, verdict: &Verdict, status: StatusCode, credential: Option<&HeaderValue>) -> End {
         let failed = || match status {
             _ if status.is_server_error() => Health::Ill(verdict.retry_after),
             _ => Health::Well,
@@ -156,7 +156,9 @@ impl Lane {
             Decision::Sent => End { accepted: true, ..well },
             Decision::Reconnect(_) => End { retire: true, health: Some(failed()), ..well },
             Decision::RenewCredential => {
-                self.provider.forget(credential);
+                if let Some(credential) = credential {
+                    self.provider.forget(credential);
+                }
                 well
             }
             Decision::PauseLane(pause) => {

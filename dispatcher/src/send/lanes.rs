@@ -10,16 +10,15 @@ use geopush_model::{Provider, Push, TenantId};
 use geopush_registry::{AppCredentials, Directory};
 use tokio::time::Instant;
 
-use super::apns::{self, Apns};
 use super::config::{BURST, LaneConfig};
 use super::device_limits::DeviceLimits;
 use super::event::{self, Meters};
-use super::fcm::{self, Fcm};
 use super::lane::Lane;
 use super::line::Line;
-use super::provider::Unusable;
+use super::provider::NoLane;
 use super::rate::Rate;
-use super::transport::{BadUrl, Connector, Endpoint};
+use super::service::{Means, Services};
+use super::transport::Connector;
 
 /// What sending asks of the directory of apps.
 #[async_trait]
@@ -44,29 +43,11 @@ impl Apps for Directory {
     }
 }
 
-/// Why an app can't send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoLane {
-    /// It has no credentials for the provider.
-    #[error("the app has no credentials for the provider")]
-    NoApp,
-    /// They can't be used.
-    #[error(transparent)]
-    Unusable(#[from] Unusable),
-    /// They name an address that can't be sent to.
-    #[error(transparent)]
-    BadUrl(#[from] BadUrl),
-    /// They name an address, which the operator does not allow.
-    #[error(
-        "the app names an address of its own; start with --allow-provider-urls to allow that, or remove it"
-    )]
-    UrlNotAllowed,
-}
-
 /// The lanes of a process.
 pub struct Lanes {
     apps: Arc<dyn Apps>,
-    connector: Connector,
+    services: Services,
+    means: Means,
     config: LaneConfig,
     devices: Arc<DeviceLimits>,
     fcm_meters: Arc<Meters>,
@@ -96,10 +77,11 @@ struct Known {
 
 impl Lanes {
     /// None is open yet.
-    pub fn new(apps: Arc<dyn Apps>, connector: Connector, config: LaneConfig) -> Self {
+    pub fn new(apps: Arc<dyn Apps>, services: Services, connector: Connector, config: LaneConfig) -> Self {
         Self {
             apps,
-            connector,
+            services,
+            means: Means { connector, allow_provider_urls: config.allow_provider_urls },
             config,
             devices: Arc::new(DeviceLimits::new(Instant::now())),
             fcm_meters: Arc::new(Meters::new(Provider::Fcm)),
@@ -233,38 +215,18 @@ impl Lanes {
     }
 
     fn build(&self, provider: Provider, credentials: &AppCredentials) -> Result<Lane, NoLane> {
-        let connector = self.connector.clone();
+        let service = match provider {
+            Provider::Fcm => &self.services.fcm,
+            Provider::Apns => &self.services.apns,
+        };
+        let (limits, meters) = match provider {
+            Provider::Fcm => (self.config.fcm_limits(), Arc::clone(&self.fcm_meters)),
+            Provider::Apns => (self.config.apns_limits(), Arc::clone(&self.apns_meters)),
+        };
+        let opened = service.open(credentials, &self.means)?;
         let rate = self.rate(provider, credentials);
-        let devices = Arc::clone(&self.devices);
-        match provider {
-            Provider::Fcm => {
-                let app = credentials.fcm.as_ref().ok_or(NoLane::NoApp)?;
-                let endpoint = self.endpoint(app.base_url.as_deref(), fcm::URL)?;
-                let token_endpoint = self.endpoint(Some(&app.service_account.token_uri), fcm::TOKEN_URL)?;
-                let fcm = Fcm::new(app, token_endpoint, connector.clone())?;
-                let meters = Arc::clone(&self.fcm_meters);
-                let limits = self.config.fcm_limits();
-                let line = Line::new(connector, endpoint, limits, rate, Arc::clone(&meters));
-                Ok(Lane::new(Box::new(fcm), line, devices, meters))
-            }
-            Provider::Apns => {
-                let app = credentials.apns.as_ref().ok_or(NoLane::NoApp)?;
-                let endpoint = self.endpoint(app.base_url.as_deref(), apns::url(app.environment))?;
-                let apns = Apns::new(app)?;
-                let meters = Arc::clone(&self.apns_meters);
-                let limits = self.config.apns_limits();
-                let line = Line::new(connector, endpoint, limits, rate, Arc::clone(&meters));
-                Ok(Lane::new(Box::new(apns), line, devices, meters))
-            }
-        }
-    }
-
-    /// A tenant must not aim the sender: another address than the provider's only where that is allowed.
-    fn endpoint(&self, given: Option<&str>, providers: &str) -> Result<Endpoint, NoLane> {
-        match given {
-            Some(url) if url != providers && !self.config.allow_provider_urls => Err(NoLane::UrlNotAllowed),
-            url => Ok(Endpoint::parse(url.unwrap_or(providers))?),
-        }
+        let line = Line::new(opened.connector, opened.endpoint, limits, rate, Arc::clone(&meters));
+        Ok(Lane::new(opened.provider, line, Arc::clone(&self.devices), meters))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, HashMap<(Provider, TenantId), HashMap<String, Known>>> {

@@ -33,8 +33,9 @@ mod lanes;
 mod ledger;
 mod line;
 mod progress;
-mod provider;
+pub mod provider;
 mod rate;
+mod service;
 mod share;
 mod stage;
 #[cfg(test)]
@@ -60,6 +61,7 @@ use geopush_service::clock::Clock;
 use tokio_util::sync::CancellationToken;
 
 use self::lanes::Lanes;
+use self::service::Services;
 use self::transport::Connector;
 
 /// The data member by which the app on the phone knows a push.
@@ -109,6 +111,19 @@ pub async fn serve(
     dependencies: SendDependencies,
     shutdown: CancellationToken,
 ) -> Result<(), SendError> {
+    serve_with(config, dependencies, Services::default(), shutdown).await
+}
+
+/// As [`serve`], by these services.
+///
+/// # Errors
+/// [`SendError`]
+pub async fn serve_with(
+    config: SendConfig,
+    dependencies: SendDependencies,
+    services: Services,
+    shutdown: CancellationToken,
+) -> Result<(), SendError> {
     let further_roots = match &config.provider_ca {
         None => None,
         Some(path) => Some(
@@ -120,7 +135,7 @@ pub async fn serve(
     let tls = transport::client_config(further_roots.as_deref())?;
     let connector = Connector::new(tls, config.timeouts);
     let idle_check = (config.lanes.idle / 4).clamp(IDLE_CHECK.0, IDLE_CHECK.1);
-    let lanes = Arc::new(Lanes::new(dependencies.apps, connector, config.lanes));
+    let lanes = Arc::new(Lanes::new(dependencies.apps, services, connector, config.lanes));
     let stage = Arc::new(SendStage::new(Arc::clone(&lanes), dependencies.clock, config.slices));
     tokio::select! {
         ended = run_stage(dependencies.log, stage, shutdown) => Ok(ended?),

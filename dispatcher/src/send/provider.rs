@@ -1,4 +1,4 @@
-//! What the two providers have in common: a lane needs no more than this of either.
+//! What a provider is: a lane needs no more than this of any, and another one has to bring no more.
 
 use std::time::Duration;
 
@@ -8,9 +8,10 @@ use geopush_model::{Push, UnixMillis};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue};
 
-use super::decision::Verdict;
-use super::device_limits::DeviceLimit;
-use super::transport::Answer;
+pub use super::decision::{Decision, Pause, Verdict};
+pub use super::device_limits::DeviceLimit;
+pub use super::service::{Means, Opened, Service, Services};
+pub use super::transport::{Answer, BadUrl, Connector, Endpoint};
 
 /// The longest payload of either, in bytes (Firebase: "maximum payload is 4096 bytes"; Apple: "4 KB (4096 bytes)").
 pub const MAX_PAYLOAD: usize = 4096;
@@ -40,6 +41,25 @@ pub enum Unsendable {
 #[error("the app's {0} can't be used; upload the credentials as the provider gave them")]
 pub struct Unusable(pub &'static str);
 
+/// Why an app can't send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoLane {
+    /// It has no credentials for the provider.
+    #[error("the app has no credentials for the provider")]
+    NoApp,
+    /// They can't be used.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    /// They name an address that can't be sent to.
+    #[error(transparent)]
+    BadUrl(#[from] BadUrl),
+    /// They name an address, which the operator does not allow.
+    #[error(
+        "the app names an address of its own; start with --allow-provider-urls to allow that, or remove it"
+    )]
+    UrlNotAllowed,
+}
+
 /// Why there is no credential to send with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialError {
@@ -63,11 +83,12 @@ pub trait Provider: Send + Sync {
     /// [`Unsendable`]
     fn message(&self, push: &Push, now: UnixMillis) -> Result<Message, Unsendable>;
 
-    /// The `authorization` header's value, made or had if need be. Safe to drop while waiting.
+    /// The `authorization` header's value, made or had if need be; none where the connection says who we are. Safe to
+    /// drop while waiting.
     ///
     /// # Errors
     /// [`CredentialError`]
-    async fn credential(&self, now: UnixMillis) -> Result<HeaderValue, CredentialError>;
+    async fn credential(&self, now: UnixMillis) -> Result<Option<HeaderValue>, CredentialError>;
 
     /// The provider refused this credential: the next one is another.
     fn forget(&self, refused: &HeaderValue);

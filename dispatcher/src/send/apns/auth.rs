@@ -1,9 +1,11 @@
 //! Provider tokens (Apple's "Establishing a token-based connection to APNs").
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use geopush_model::UnixMillis;
 use http::HeaderValue;
+use ring::digest::{Digest, SHA256, digest};
 use serde_json::json;
 
 use crate::send::jwt::Signer;
@@ -11,13 +13,63 @@ use crate::send::provider::Unusable;
 
 /// "Refresh your token no more than once every 20 minutes and no less than once every 60 minutes."
 const LIFE_MS: i64 = 50 * 60_000;
+const LEAST_MS: i64 = 20 * 60_000;
+/// Keys that are remembered although no app has a lane just now: a lane that comes back goes on with its token.
+const MOST_KEYS: usize = 10_000;
 
-/// The one provider token of an app, shared by its connections.
+/// The tokens of a process: one of each key, whichever apps and connections it is for.
+#[derive(Default)]
+pub struct ProviderTokens(Mutex<HashMap<[u8; 32], Arc<ProviderToken>>>);
+
+impl ProviderTokens {
+    /// The token of this `.p8` key.
+    ///
+    /// # Errors
+    /// [`Unusable`]
+    pub fn of(&self, pem: &str, key_id: &str, team_id: &str) -> Result<Arc<ProviderToken>, Unusable> {
+        let name = fingerprint(pem, key_id, team_id);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(token) = known.get(&name) {
+            return Ok(Arc::clone(token));
+        }
+        let token = Arc::new(ProviderToken::new(pem, key_id, team_id)?);
+        if known.len() >= MOST_KEYS {
+            known.retain(|_, token| Arc::strong_count(token) > 1);
+        }
+        known.insert(name, Arc::clone(&token));
+        Ok(token)
+    }
+}
+
+fn fingerprint(pem: &str, key_id: &str, team_id: &str) -> [u8; 32] {
+    let parts = [pem, key_id, team_id].map(|part| digest(&SHA256, part.as_bytes()));
+    let all: Vec<u8> = parts.iter().flat_map(Digest::as_ref).copied().collect();
+    digest(&SHA256, &all).as_ref().try_into().expect("SHA-256 gives 32 bytes")
+}
+
+/// The one provider token of a key, shared by all connections.
 pub struct ProviderToken {
     signer: Signer,
     key_id: String,
     team_id: String,
-    minted: Mutex<Option<(UnixMillis, HeaderValue)>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    minted: Option<(UnixMillis, HeaderValue)>,
+    refused: bool,
+    /// When it was last minted anew before its time.
+    forced_at: Option<UnixMillis>,
+}
+
+impl State {
+    /// A token that was refused is minted anew, but not over and over: one that is refused as soon as it is made will be
+    /// refused again, and Apple counts.
+    fn is_due(&self, now: UnixMillis) -> bool {
+        let old = self.minted.as_ref().is_none_or(|(at, _)| !(0..LIFE_MS).contains(&now.since_ms(*at)));
+        old || self.refused && self.forced_at.is_none_or(|at| !(0..LEAST_MS).contains(&now.since_ms(at)))
+    }
 }
 
 impl ProviderToken {
@@ -30,7 +82,7 @@ impl ProviderToken {
             signer: Signer::es256(pem)?,
             key_id: key_id.to_owned(),
             team_id: team_id.to_owned(),
-            minted: Mutex::default(),
+            state: Mutex::default(),
         })
     }
 
@@ -39,10 +91,8 @@ impl ProviderToken {
     /// # Errors
     /// [`Unusable`] when the key can't sign.
     pub fn header(&self, now: UnixMillis) -> Result<HeaderValue, Unusable> {
-        let mut minted = self.lock();
-        if let Some((at, header)) = &*minted
-            && (0..LIFE_MS).contains(&now.since_ms(*at))
-        {
+        let mut state = self.lock();
+        if let Some((_, header)) = state.minted.as_ref().filter(|_| !state.is_due(now)) {
             return Ok(header.clone());
         }
         let claims = json!({ "iss": self.team_id, "iat": now.0.div_euclid(1000) });
@@ -50,20 +100,21 @@ impl ProviderToken {
         let mut header =
             HeaderValue::try_from(format!("bearer {token}")).map_err(|_| Unusable("private_key"))?;
         header.set_sensitive(true);
-        *minted = Some((now, header.clone()));
+        let forced_at = if state.refused { Some(now) } else { state.forced_at };
+        *state = State { minted: Some((now, header.clone())), refused: false, forced_at };
         Ok(header)
     }
 
-    /// Drops the token if it is still this one.
+    /// Has the token minted anew if it is still this one.
     pub fn forget(&self, refused: &HeaderValue) {
-        let mut minted = self.lock();
-        if minted.as_ref().is_some_and(|(_, header)| header == refused) {
-            *minted = None;
+        let mut state = self.lock();
+        if state.minted.as_ref().is_some_and(|(_, header)| header == refused) {
+            state.refused = true;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<(UnixMillis, HeaderValue)>> {
-        self.minted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -77,11 +128,14 @@ mod tests {
     use super::*;
 
     fn token() -> ProviderToken {
+        ProviderToken::new(&key_pem(), "KEY", "TEAM").unwrap()
+    }
+
+    fn key_pem() -> String {
         let key =
             EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
         let text = STANDARD.encode(key.as_ref());
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n");
-        ProviderToken::new(&pem, "KEY", "TEAM").unwrap()
+        format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n")
     }
 
     #[test]
@@ -103,6 +157,29 @@ mod tests {
         assert_ne!(first, second);
         token.forget(&first);
         assert_eq!(token.header(UnixMillis(1)).unwrap(), second);
+    }
+
+    #[test]
+    fn a_token_that_is_refused_again_is_not_minted_over_and_over() {
+        let token = token();
+        let first = token.header(UnixMillis(0)).unwrap();
+        token.forget(&first);
+        let second = token.header(UnixMillis(1)).unwrap();
+        token.forget(&second);
+        assert_eq!(token.header(UnixMillis(2)).unwrap(), second);
+        assert_eq!(token.header(UnixMillis(LEAST_MS)).unwrap(), second);
+        assert_ne!(token.header(UnixMillis(LEAST_MS + 1)).unwrap(), second);
+    }
+
+    #[test]
+    fn apps_of_one_key_share_its_token_and_others_do_not() {
+        let (tokens, pem) = (ProviderTokens::default(), key_pem());
+        let header =
+            |pem: &str, key_id: &str| tokens.of(pem, key_id, "TEAM").unwrap().header(UnixMillis(0)).unwrap();
+        let first = header(&pem, "KEY");
+        assert_eq!(header(&pem, "KEY"), first);
+        assert_ne!(header(&pem, "YEK"), first);
+        assert_ne!(header(&key_pem(), "KEY"), first);
     }
 
     #[test]

@@ -1,32 +1,60 @@
-//! The Apple Push Notification service, by provider token.
+//! The Apple Push Notification service, by provider token or by certificate.
 
 mod auth;
 mod message;
 pub mod rules;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use geopush_model::{Push, Reason, UnixMillis};
-use geopush_registry::{ApnsCredentials, ApnsEnvironment};
+use geopush_registry::{ApnsAuth, ApnsEnvironment, AppCredentials};
 use http::HeaderValue;
 use serde::Deserialize;
 
-use self::auth::ProviderToken;
+use self::auth::{ProviderToken, ProviderTokens};
 use super::decision::{Decision, Verdict};
-use super::provider::{CredentialError, Message, Provider, Unsendable, Unusable, retry_after};
+use super::provider::{CredentialError, Message, NoLane, Provider, Unsendable, Unusable, retry_after};
+use super::service::{Means, Opened, Service};
 use super::transport::Answer;
 
 /// Apple's addresses.
-pub fn url(environment: ApnsEnvironment) -> &'static str {
+fn url(environment: ApnsEnvironment) -> &'static str {
     match environment {
         ApnsEnvironment::Production => "https://api.push.apple.com",
         ApnsEnvironment::Sandbox => "https://api.sandbox.push.apple.com",
     }
 }
 
+/// Apple, by its own addresses or by those that apps may name.
+#[derive(Default)]
+pub struct Apple {
+    tokens: ProviderTokens,
+}
+
+impl Service for Apple {
+    fn open(&self, app: &AppCredentials, means: &Means) -> Result<Opened, NoLane> {
+        let app = app.apns.as_ref().ok_or(NoLane::NoApp)?;
+        let endpoint = means.endpoint(app.base_url.as_deref(), url(app.environment))?;
+        let topic = HeaderValue::try_from(&app.topic).map_err(|_| Unusable("topic"))?;
+        let (token, connector) = match app.auth().ok_or(Unusable("team_id and key_id, or certificate,"))? {
+            ApnsAuth::Token { team_id, key_id, private_key } => {
+                (Some(self.tokens.of(private_key, key_id, team_id)?), means.connector.clone())
+            }
+            ApnsAuth::Certificate { certificate, private_key } => {
+                let connector = means.connector.with_identity(certificate, private_key);
+                (None, connector.map_err(|_| Unusable("certificate with its private_key"))?)
+            }
+        };
+        Ok(Opened { provider: Box::new(Apns { topic, token }), endpoint, connector })
+    }
+}
+
 /// An app with APNs.
-pub struct Apns {
+struct Apns {
     topic: HeaderValue,
-    token: ProviderToken,
+    /// None where its connections show a certificate.
+    token: Option<Arc<ProviderToken>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -37,31 +65,21 @@ struct Said {
     timestamp: Option<i64>,
 }
 
-impl Apns {
-    /// An app with these credentials.
-    ///
-    /// # Errors
-    /// [`Unusable`]
-    pub fn new(credentials: &ApnsCredentials) -> Result<Self, Unusable> {
-        Ok(Self {
-            topic: HeaderValue::try_from(&credentials.topic).map_err(|_| Unusable("topic"))?,
-            token: ProviderToken::new(&credentials.private_key, &credentials.key_id, &credentials.team_id)?,
-        })
-    }
-}
-
 #[async_trait]
 impl Provider for Apns {
     fn message(&self, push: &Push, _now: UnixMillis) -> Result<Message, Unsendable> {
         message::message(push, &self.topic)
     }
 
-    async fn credential(&self, now: UnixMillis) -> Result<HeaderValue, CredentialError> {
-        self.token.header(now).map_err(|bad| CredentialError::Refused(bad.to_string()))
+    async fn credential(&self, now: UnixMillis) -> Result<Option<HeaderValue>, CredentialError> {
+        let header = self.token.as_ref().map(|token| token.header(now)).transpose();
+        header.map_err(|bad| CredentialError::Refused(bad.to_string()))
     }
 
     fn forget(&self, refused: &HeaderValue) {
-        self.token.forget(refused);
+        if let Some(token) = &self.token {
+            token.forget(refused);
+        }
     }
 
     fn judge(&self, push: &Push, answer: &Answer, now: UnixMillis) -> Verdict {

@@ -102,7 +102,7 @@ fn read(answer: &Answer, now: UnixMillis) -> Result<AccessToken, CredentialError
                 .map_err(|_| unavailable())?;
             header.set_sensitive(true);
             let life_ms = granted.expires_in.clamp(0, 86_400) * 1000;
-            Ok(AccessToken { header, expires_at: now.plus_ms(life_ms) })
+            Ok(AccessToken { header, had_at: now, expires_at: now.plus_ms(life_ms) })
         }
         408 | 429 | 500.. => Err(unavailable()),
         status => {

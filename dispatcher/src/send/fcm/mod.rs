@@ -6,9 +6,11 @@ mod message;
 pub mod rules;
 mod token_cache;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use geopush_model::{Push, UnixMillis};
-use geopush_registry::FcmCredentials;
+use geopush_registry::{AppCredentials, FcmCredentials};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 
@@ -17,18 +19,33 @@ use self::auth::TokenSource;
 use self::token_cache::TokenCache;
 use super::decision::{Decision, Verdict};
 use super::device_limits::DeviceLimit;
-use super::provider::{CredentialError, Message, Provider, Unsendable, Unusable, retry_after};
+use super::provider::{CredentialError, Message, NoLane, Provider, Unsendable, Unusable, retry_after};
+use super::service::{Means, Opened, Service};
 use super::transport::{Answer, Connector, Endpoint};
 
 /// Google's address.
-pub const URL: &str = "https://fcm.googleapis.com";
+const URL: &str = "https://fcm.googleapis.com";
 /// Google's token endpoint.
-pub const TOKEN_URL: &str = "https://oauth2.googleapis.com/token";
+const TOKEN_URL: &str = "https://oauth2.googleapis.com/token";
+
+/// Firebase, by Google's addresses or by those that apps may name.
+pub struct Firebase;
+
+impl Service for Firebase {
+    fn open(&self, app: &AppCredentials, means: &Means) -> Result<Opened, NoLane> {
+        let app = app.fcm.as_ref().ok_or(NoLane::NoApp)?;
+        let endpoint = means.endpoint(app.base_url.as_deref(), URL)?;
+        let token_endpoint = means.endpoint(Some(&app.service_account.token_uri), TOKEN_URL)?;
+        let connector = means.connector.clone();
+        let provider = Box::new(Fcm::new(app, token_endpoint, connector.clone())?);
+        Ok(Opened { provider, endpoint, connector })
+    }
+}
 
 /// An app with FCM.
 pub struct Fcm {
     path: String,
-    source: TokenSource,
+    source: Arc<TokenSource>,
     tokens: TokenCache,
 }
 
@@ -49,7 +66,7 @@ impl Fcm {
         }
         Ok(Self {
             path: format!("/v1/projects/{}/messages:send", account.project_id),
-            source: TokenSource::new(account, token_endpoint, connector)?,
+            source: Arc::new(TokenSource::new(account, token_endpoint, connector)?),
             tokens: TokenCache::default(),
         })
     }
@@ -66,8 +83,10 @@ impl Provider for Fcm {
         })
     }
 
-    async fn credential(&self, now: UnixMillis) -> Result<HeaderValue, CredentialError> {
-        self.tokens.get(now, || self.source.fetch(now)).await
+    async fn credential(&self, now: UnixMillis) -> Result<Option<HeaderValue>, CredentialError> {
+        let source = Arc::clone(&self.source);
+        let token = self.tokens.get(now, || async move { source.fetch(now).await }).await;
+        token.map(Some)
     }
 
     fn forget(&self, refused: &HeaderValue) {

@@ -22,6 +22,7 @@ use tokio_rustls::TlsConnector;
 use super::Endpoint;
 use super::driver::Driver;
 use super::keepalive::KeepAlive;
+use super::tls::{TlsError, with_identity};
 
 /// Above any answer of either provider.
 const MAX_ANSWER: usize = 64 << 10;
@@ -90,6 +91,15 @@ impl Connector {
     /// One that trusts as `tls` says.
     pub fn new(tls: Arc<rustls::ClientConfig>, timeouts: Timeouts) -> Self {
         Self { tls: tls.into(), timeouts }
+    }
+
+    /// The same, shown with a certificate of our own.
+    ///
+    /// # Errors
+    /// When the certificate and the key, both in PEM, are not those of one identity.
+    pub fn with_identity(&self, certificate_pem: &str, key_pem: &str) -> Result<Self, TlsError> {
+        let tls = with_identity(self.tls.config(), certificate_pem, key_pem)?;
+        Ok(Self { tls: Arc::new(tls).into(), timeouts: self.timeouts })
     }
 
     /// Opens a connection, which lives while somebody runs its driver.

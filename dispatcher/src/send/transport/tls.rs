@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::crypto::ring::default_provider;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 /// The one protocol that both providers speak (RFC 9113, section 3.2).
 const ALPN_HTTP2: &[u8] = b"h2";
+
+/// Sessions that an identity may resume: it speaks to one address.
+const SESSIONS: usize = 8;
 
 /// Why TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +23,9 @@ pub enum TlsError {
         "the certificates of `provider_ca` can't be used ({0}); give a PEM file with one or more certificates"
     )]
     Root(String),
+    /// A certificate of our own can't be shown.
+    #[error("the certificate can't be used ({0}); give it in PEM, with its own key")]
+    Identity(String),
     /// The library refused.
     #[error("TLS could not be set up: {0}")]
     Library(#[from] rustls::Error),
@@ -45,6 +53,32 @@ pub fn client_config(further_roots_pem: Option<&[u8]>) -> Result<Arc<ClientConfi
         .with_no_client_auth();
     config.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
     Ok(Arc::new(config))
+}
+
+/// The same trust, shown with a certificate of our own: its PEM text and that of its key.
+///
+/// # Errors
+/// When there is no certificate in the text, or the key is not its key.
+pub fn with_identity(
+    trust: &ClientConfig,
+    certificate_pem: &str,
+    key_pem: &str,
+) -> Result<ClientConfig, TlsError> {
+    let identity = |error: &dyn std::fmt::Display| TlsError::Identity(error.to_string());
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate_pem.as_bytes())
+        .collect::<Result<_, _>>()
+        .map_err(|error| identity(&error))?;
+    if chain.is_empty() {
+        return Err(TlsError::Identity("there is none in it".into()));
+    }
+    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|error| identity(&error))?;
+    let certified =
+        CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| identity(&error))?;
+    let mut config = trust.clone();
+    config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
+    // Who resumes a session is who began it: sessions are never another identity's.
+    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    Ok(config)
 }
 
 #[cfg(test)]
