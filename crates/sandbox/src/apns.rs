@@ -1,4 +1,4 @@
-//! The APNs stand-in: provider tokens, and `POST /3/device/{token}`.
+//! The APNs stand-in: provider tokens or a certificate, and `POST /3/device/{token}`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -80,6 +80,18 @@ impl ProviderTokens {
     }
 }
 
+/// The headers that say how a push is shown, by their names after `apns-`.
+fn told(headers: &HeaderMap) -> Vec<(&'static str, Box<str>)> {
+    const TOLD: [(&str, &str); 4] = [
+        ("apns-collapse-id", "collapse-id"),
+        ("apns-expiration", "expiration"),
+        ("apns-priority", "priority"),
+        ("apns-push-type", "push-type"),
+    ];
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    TOLD.iter().filter_map(|(name, short)| Some((*short, text(*name)?.into()))).collect()
+}
+
 /// Why a push was refused.
 #[derive(Debug)]
 struct Refusal {
@@ -136,6 +148,7 @@ impl Apns {
 
     fn check(
         &self,
+        wire: &Wire,
         method: &Method,
         path: &str,
         headers: &HeaderMap,
@@ -144,15 +157,20 @@ impl Apns {
             return Err("MethodNotAllowed");
         }
         let token = device_token(path)?;
-        let provider_token = bearer(headers).ok_or("MissingProviderToken")?;
-        self.tokens.check(provider_token, Timestamp::now().as_second())?;
+        match bearer(headers) {
+            Some(provider_token) => self.tokens.check(provider_token, Timestamp::now().as_second())?,
+            None if wire.certified => {}
+            None => return Err("MissingProviderToken"),
+        }
         let push_type = check_headers(headers, APNS_TOPIC)?;
         check_device_token(token)?;
         Ok((token.to_owned(), push_type))
     }
 
     async fn push(&self, wire: &Wire, id: &str, request: Request<Incoming>) -> Result<(), Refusal> {
-        let (token, push_type) = self.check(request.method(), request.uri().path(), request.headers())?;
+        let headers = told(request.headers());
+        let (token, push_type) =
+            self.check(wire, request.method(), request.uri().path(), request.headers())?;
         let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
         let payload = body.map_err(|error| match error.is::<LengthLimitError>() {
             true => "PayloadTooLarge",
@@ -165,6 +183,7 @@ impl Apns {
             let accepted = Accepted::Apns {
                 token: token.as_str().into(),
                 apns_id: id.into(),
+                headers: headers.clone(),
                 payload: (*payload).into(),
             };
             self.sent.push(Timestamp::now().as_millisecond(), accepted);

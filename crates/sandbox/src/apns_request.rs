@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 /// Apple's reasons, with the status of each.
-pub(crate) const REASONS: [(&str, u16); 32] = [
+pub(crate) const REASONS: [(&str, u16); 33] = [
     ("BadCollapseId", 400),
     ("BadDeviceToken", 400),
     ("BadExpirationDate", 400),
@@ -27,6 +27,7 @@ pub(crate) const REASONS: [(&str, u16); 32] = [
     ("BadCertificate", 403),
     ("BadCertificateEnvironment", 403),
     ("BadEnvironmentKeyIdInToken", 403),
+    ("BadEnvironmentKeyInToken", 403),
     ("ExpiredProviderToken", 403),
     ("Forbidden", 403),
     ("InvalidProviderToken", 403),
@@ -99,6 +100,10 @@ const ONCE: [&str; 7] = [
     "apns-push-type",
     "authorization",
 ];
+
+pub(crate) fn is_push_type(name: &str) -> bool {
+    PUSH_TYPES.iter().any(|known| known.name == name)
+}
 
 /// The device token in a path.
 pub(crate) fn device_token(path: &str) -> Result<&str, &'static str> {

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use crate::fcm_options;
 use crate::fcm_refusal::Refusal;
 use Kind::{Boolean, Duration, Enum, Free, Integer, Number, Object, Text, TextMap, Texts, Timestamp};
 
@@ -166,6 +167,7 @@ pub(crate) fn check(body: &[u8]) -> Result<Message, Refusal> {
     let target = target(message)?;
     keys(message)?;
     ttl(message)?;
+    fcm_options::check(message)?;
     size(message, &target)?;
     let validate_only = field(&request, "validate_only").and_then(Value::as_bool).unwrap_or(false);
     Ok(Message { target, validate_only })
@@ -187,7 +189,7 @@ fn snake(name: &str) -> Cow<'_, str> {
 }
 
 /// A member by its snake_case name, however it is written; JSON's null is absence.
-fn field<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+pub(crate) fn field<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     let found = object.get(name).or_else(|| {
         name.contains('_')
             .then(|| object.iter().find(|(key, _)| snake(key) == name).map(|(_, value)| value))?

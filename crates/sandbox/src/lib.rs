@@ -27,6 +27,7 @@ mod credentials;
 mod fault;
 mod fcm;
 mod fcm_message;
+mod fcm_options;
 mod fcm_refusal;
 mod jws;
 mod listener;

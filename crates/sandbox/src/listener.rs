@@ -30,6 +30,8 @@ const STREAM_WINDOW: u32 = 64 << 10;
 /// The connection that a push came by, as far as a fault can touch it.
 #[derive(Debug, Default)]
 pub(crate) struct Wire {
+    /// Whether the client has shown a certificate of the sandbox's authority.
+    pub(crate) certified: bool,
     goaway: CancellationToken,
     cut: CancellationToken,
 }
@@ -120,7 +122,8 @@ where
         Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
         Err(_) => return tracing::debug!("TLS handshake took too long"),
     };
-    let wire = Arc::new(Wire::default());
+    let certified = stream.get_ref().1.peer_certificates().is_some();
+    let wire = Arc::new(Wire { certified, ..Wire::default() });
     let on_request = Arc::clone(&wire);
     let service = service_fn(move |request| {
         let (wire, handle) = (Arc::clone(&on_request), handle.clone());

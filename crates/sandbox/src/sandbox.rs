@@ -79,6 +79,7 @@ pub struct Sandbox {
     ca_pem: String,
     service_account: Value,
     apns_key_pem: String,
+    apns_client: (String, String),
     sent: Arc<SentLog>,
     stop: CancellationToken,
     listeners: JoinSet<()>,
@@ -161,6 +162,7 @@ impl Sandbox {
             ca_pem: authority.ca_pem,
             service_account,
             apns_key_pem: apns_key.pem,
+            apns_client: authority.apns_client,
             sent,
             stop,
             listeners,
@@ -212,7 +214,21 @@ impl Sandbox {
         })
     }
 
-    /// Writes `ca.pem`, `service-account.json`, `apns-key.p8`, `app.json` (the body of `PUT /v1/apps/{app}` that sends
+    /// The same app, which shows APNs a certificate instead of tokens.
+    pub fn certified_app_json(&self) -> Value {
+        let (certificate, private_key) = &self.apns_client;
+        let mut app = self.app_json();
+        app["apns"] = json!({
+            "certificate": certificate,
+            "private_key": private_key,
+            "topic": APNS_TOPIC,
+            "environment": "sandbox",
+            "base_url": self.apns_url,
+        });
+        app
+    }
+
+    /// Writes `ca.pem`, `service-account.json`, `apns-key.p8`, `apns-certificate.pem` (with its key), `app.json` (the body of `PUT /v1/apps/{app}` that sends
     /// an app's pushes here) and, last and at once, `sandbox.json` to `dir`, which is made when absent: who sees `sandbox.json` sees all. Files with keys are the owner's alone.
     pub fn write(&self, dir: &Path) -> io::Result<()> {
         fs::create_dir_all(dir)?;
@@ -230,6 +246,8 @@ impl Sandbox {
         fs::write(dir.join("ca.pem"), &self.ca_pem)?;
         write_secret(&dir.join("service-account.json"), &format!("{:#}\n", self.service_account))?;
         write_secret(&dir.join("apns-key.p8"), &self.apns_key_pem)?;
+        let (certificate, key) = &self.apns_client;
+        write_secret(&dir.join("apns-certificate.pem"), &format!("{certificate}{key}"))?;
         write_secret(&dir.join("app.json"), &format!("{:#}\n", self.app_json()))?;
         let unfinished = dir.join(".sandbox.json.new");
         write_secret(&unfinished, &format!("{sandbox:#}\n"))?;

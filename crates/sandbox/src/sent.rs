@@ -35,6 +35,9 @@ pub struct Sent {
     pub body: String,
     /// FCM: `message.data`, with `android.data` over it. APNs: the payload's members beside `aps`.
     pub data: Map<String, Value>,
+    /// What else the phone was told, by the provider's own names: FCM's `android` with its notification's members,
+    /// `webpush`, `apns` and `image`; APNs's other members of `aps`, and the headers after `apns-`.
+    pub options: Map<String, Value>,
     /// `geopush_push_id` of `data`, else the `apns-id`.
     pub push_id: Option<String>,
     /// When it was accepted.
@@ -50,7 +53,7 @@ fn milliseconds<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S
 #[derive(Debug)]
 pub(crate) enum Accepted {
     Fcm { body: Box<[u8]> },
-    Apns { token: Box<str>, apns_id: Box<str>, payload: Box<[u8]> },
+    Apns { token: Box<str>, apns_id: Box<str>, headers: Vec<(&'static str, Box<str>)>, payload: Box<[u8]> },
 }
 
 #[derive(Debug)]
@@ -164,21 +167,33 @@ impl SentLog {
 
 fn read(seq: u64, kept: &Kept) -> Sent {
     let received_at = Timestamp::from_millisecond(kept.received_ms).unwrap_or(Timestamp::MAX);
-    let sent = |provider, token, shown: Shown, data: Map<String, Value>, fallback: Option<&str>| {
+    let sent = |provider, token, shown: Shown, data: Map<String, Value>, options, fallback: Option<&str>| {
         let push_id = push_id(&data).or(fallback).map(str::to_owned);
-        Sent { seq, provider, token, title: shown.title, body: shown.body, data, push_id, received_at }
+        Sent {
+            seq,
+            provider,
+            token,
+            title: shown.title,
+            body: shown.body,
+            data,
+            options,
+            push_id,
+            received_at,
+        }
     };
     match &kept.accepted {
         Accepted::Fcm { body } => {
             let request: Value = serde_json::from_slice(body).unwrap_or_default();
             let message = &request["message"];
-            sent(Provider::Fcm, fcm_target(message), fcm_shown(message), fcm_data(message), None)
+            let options = fcm_told(message);
+            sent(Provider::Fcm, fcm_target(message), fcm_shown(message), fcm_data(message), options, None)
         }
-        Accepted::Apns { token, apns_id, payload } => {
+        Accepted::Apns { token, apns_id, headers, payload } => {
             let mut payload: Map<String, Value> = serde_json::from_slice(payload).unwrap_or_default();
             let aps = payload.remove("aps").unwrap_or_default();
             let shown = apns_shown(&aps);
-            sent(Provider::Apns, token.to_string(), shown, payload, Some(apns_id))
+            let options = apns_told(headers, &aps);
+            sent(Provider::Apns, token.to_string(), shown, payload, options, Some(apns_id))
         }
     }
 }
@@ -218,6 +233,30 @@ fn fcm_data(message: &Value) -> Map<String, Value> {
     data
 }
 
+/// What FCM was told besides texts and data.
+fn fcm_told(message: &Value) -> Map<String, Value> {
+    let mut told = Map::new();
+    for platform in ["android", "webpush", "apns", "fcm_options"] {
+        if let Some(options) = message[platform].as_object() {
+            told.insert(platform.to_owned(), Value::Object(options.clone()));
+        }
+    }
+    if let Some(image) = message["notification"]["image"].as_str() {
+        told.insert("image".to_owned(), image.into());
+    }
+    told
+}
+
+/// What APNs was told besides texts and data: `aps` without its title and body, and the headers.
+fn apns_told(headers: &[(&'static str, Box<str>)], aps: &Value) -> Map<String, Value> {
+    let mut told = aps.as_object().cloned().unwrap_or_default();
+    if let Some(Value::Object(alert)) = told.remove("alert") {
+        told.extend(alert.into_iter().filter(|(name, _)| name != "title" && name != "body"));
+    }
+    told.extend(headers.iter().map(|(name, value)| ((*name).to_owned(), Value::from(&**value))));
+    told
+}
+
 fn apns_shown(aps: &Value) -> Shown {
     let alert = &aps["alert"];
     match alert.as_str() {
@@ -235,10 +274,18 @@ fn push_id(data: &Map<String, Value>) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn apns(payload: &str) -> Accepted {
-        Accepted::Apns { token: "ab".into(), apns_id: "the-id".into(), payload: payload.as_bytes().into() }
+        let headers = vec![("push-type", "alert".into())];
+        Accepted::Apns {
+            token: "ab".into(),
+            apns_id: "the-id".into(),
+            headers,
+            payload: payload.as_bytes().into(),
+        }
     }
 
     #[test]
@@ -275,5 +322,19 @@ mod tests {
         assert_eq!((sent[0].title.as_str(), sent[0].body.as_str()), ("", "hi"));
         assert_eq!(sent[1].push_id.as_deref(), Some("the-id"));
         assert_eq!((sent[1].title.as_str(), sent[1].body.as_str()), ("t", "b"));
+    }
+
+    #[test]
+    fn what_else_a_phone_is_told_is_kept() {
+        let log = SentLog::new(10);
+        log.push(0, apns(r#"{"aps":{"alert":{"title":"t","subtitle":"s"},"badge":3},"a":"b"}"#));
+        let body =
+            br##"{"message":{"token":"t","notification":{"title":"t","image":"https://i"},"data":{"a":"b"},
+            "android":{"priority":"high","notification":{"color":"#112233"}}}}"##;
+        log.push(0, Accepted::Fcm { body: body.as_slice().into() });
+        let told: Vec<Value> = log.latest(2).into_iter().map(|sent| Value::Object(sent.options)).collect();
+        assert_eq!(told[0], json!({"subtitle": "s", "badge": 3, "push-type": "alert"}));
+        let android = json!({"priority": "high", "notification": {"color": "#112233"}});
+        assert_eq!(told[1], json!({"image": "https://i", "android": android}));
     }
 }

@@ -155,6 +155,9 @@ async fn a_message_that_breaks_the_schema_gets_googles_error() {
 async fn a_message_that_breaks_fcms_own_rules_gets_its_error() {
     let data = |key: &str, len: usize| json!({ "token": "t", "data": { key: "x".repeat(len) } });
     let android = |android: Value| json!({ "token": "t", "android": android });
+    let webpush_header =
+        |name: &str, value: &str| json!({ "token": "t", "webpush": { "headers": { name: value } } });
+    let apns = |headers: Value, aps: Value| json!({ "token": "t", "apns": { "headers": headers, "payload": { "aps": aps } } });
     let no_recipient = "Recipient of the message is not set.";
     let rows = [
         (json!({}), "message", no_recipient),
@@ -174,6 +177,35 @@ async fn a_message_that_breaks_fcms_own_rules_gets_its_error() {
             "message.apns.payload",
             "APNs message is too big",
         ),
+        (
+            json!({ "token": "t", "fcm_options": { "analytics_label": "spring sale" } }),
+            "message.fcm_options.analytics_label",
+            "Invalid analytics label",
+        ),
+        (
+            android(json!({ "notification": { "color": "red" } })),
+            "message.android.notification.color",
+            "Invalid color",
+        ),
+        (
+            json!({ "token": "t", "webpush": { "fcmOptions": { "link": "http://shop.example" } } }),
+            "message.webpush.fcm_options.link",
+            "Invalid link",
+        ),
+        (webpush_header("TTL", "soon"), "message.webpush.headers", "TTL must be"),
+        (webpush_header("urgency", "now"), "message.webpush.headers", "Urgency must be"),
+        (apns(json!({ "apns-priority": "7" }), json!({})), "message.apns.headers", "apns-priority must be"),
+        (
+            apns(json!({ "apns-push-type": "background", "apns-priority": "10" }), json!({})),
+            "message.apns.headers",
+            "apns-priority must not be 10",
+        ),
+        (
+            apns(json!({ "apns-collapse-id": "x".repeat(65) }), json!({})),
+            "message.apns.headers",
+            "apns-collapse-id must be",
+        ),
+        (apns(json!({}), json!("hi")), "message.apns.payload", "aps must be an object"),
         (
             json!({ "token": "invalid-1" }),
             "message.token",

@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod connections;
+mod credentials;
 mod day;
 mod faults;
+mod messages;
 mod peer;
 mod providers;
 mod restarts;
 mod retries;
+mod third;
 mod world;

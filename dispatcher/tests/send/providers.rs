@@ -61,6 +61,20 @@ async fn a_token_registered_since_apns_called_it_dead_is_kept() {
 }
 
 #[tokio::test]
+async fn a_dead_token_is_told_with_since_when_it_was_dead() {
+    let world = World::start().await;
+    let push = world.push(Provider::Apns, &apns_token(1));
+    let since = push.token_at.plus_ms(1_000);
+    world.fault(json!({ "provider": "apns", "status": 410, "timestamp": since.0 })).await;
+    assert_eq!(world.outcome(&push).await.dead_token.unwrap().at, since);
+    // FCM does not say: what is registered after it was asked is another matter.
+    let push = world.push(Provider::Fcm, "unregistered-1");
+    let delivery = world.outcome(&push).await;
+    let asked_at = delivery.dead_token.as_ref().unwrap().at;
+    assert!(push.created_at <= asked_at && asked_at <= delivery.finished_at);
+}
+
+#[tokio::test]
 async fn what_is_too_large_or_too_late_or_without_an_app_is_not_sent() {
     let world = World::start().await;
     for provider in [Provider::Fcm, Provider::Apns] {

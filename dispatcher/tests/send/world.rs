@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use geopush_dispatcher::send::{Apps, SendConfig, SendDependencies, SendError, serve};
+use geopush_dispatcher::send::provider::Services;
+use geopush_dispatcher::send::{Apps, SendConfig, SendDependencies, SendError, serve_with};
 use geopush_embedded::Database;
 use geopush_log::{Cursor, EmbeddedLog, Record, SharedLog, Topic, Until};
 use geopush_model::{
@@ -63,6 +64,7 @@ pub struct World {
     pub sandbox: Sandbox,
     pub apps: Arc<KnownApps>,
     pub config: SendConfig,
+    pub services: Services,
     sending: Option<(CancellationToken, JoinHandle<Result<(), SendError>>)>,
     _dir: TempDir,
 }
@@ -87,7 +89,7 @@ impl World {
         apps.put(APP, sandbox.app_json());
         let mut config = SendConfig { provider_ca: Some(ca), ..SendConfig::default() };
         config.lanes.allow_provider_urls = true;
-        Self { log, sandbox, apps, config, sending: None, _dir: dir }
+        Self { log, sandbox, apps, config, services: Services::default(), sending: None, _dir: dir }
     }
 
     /// Trusts a further root; before sending starts.
@@ -105,7 +107,12 @@ impl World {
             apps: Arc::clone(&self.apps) as Arc<dyn Apps>,
             clock: SystemClock::shared(),
         };
-        let serving = tokio::spawn(serve(self.config.clone(), dependencies, shutdown.clone()));
+        let serving = tokio::spawn(serve_with(
+            self.config.clone(),
+            dependencies,
+            self.services.clone(),
+            shutdown.clone(),
+        ));
         assert!(self.sending.replace((shutdown, serving)).is_none(), "it is sending already");
     }
 
