@@ -127,6 +127,9 @@ fn what_holds_a_push_back_is_its_one_reason() {
     let sent = world.sandbox.sent();
     assert_eq!((sent.len(), &sent[0]["title"]), (1, &json!("Now")));
 
+    let rows = world.api.rows(&format!("/v1/deliveries?campaign_id={urgent}"));
+    assert_eq!(rows[0]["variant"], "only");
+
     // Awake again; the push before counts towards a cap that is lower now.
     let awake = json!({"detect_crossings": false, "caps": {"per_hour": 1}});
     world.api.expect(200, "PUT", "/v1/settings", Some(&awake));
