@@ -1,11 +1,12 @@
 //! How fast the dispatcher decides and sends, against what could be.
 //!
-//! [`plan`]: the plan stage on the embedded log. [`send`]: the send stage over TLS to a provider in another process, against `h2load`, at half of what goes, and beside
+//! [`decide`]: the decision alone. [`plan`]: the plan stage on the embedded log. [`send`]: the send stage over TLS to a provider in another process, against `h2load`, at half of what goes, and beside
 //! an app with errors. [`memory`]: what it holds while it sends very many.
 //! [`million`]: a send to very many devices on the embedded system, planned, sent, recorded and held against what the
 //! provider counted.
 
 mod child;
+pub mod decide;
 mod feed;
 pub mod h2load;
 pub mod memory;
@@ -108,6 +109,7 @@ pub async fn run(options: &Options) -> Result<Report, BoxError> {
     let program = options.program.clone().map_or_else(std::env::current_exe, Ok)?;
     std::fs::create_dir_all(&options.scratch)?;
     if options.has(Part::Plan) {
+        decide::run(options.causes, &mut report)?;
         plan::run(options.causes, &options.scratch, &mut report).await?;
     }
     if options.has(Part::Send) {

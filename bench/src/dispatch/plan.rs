@@ -38,7 +38,7 @@ const CAUSES_A_DEVICE: u64 = 5;
 /// Records of one append.
 const APPEND: usize = 5_000;
 const PATIENCE: Duration = Duration::from_secs(30);
-const TENANT: TenantId = TenantId(Uuid::from_u128(1));
+pub(super) const TENANT: TenantId = TenantId(Uuid::from_u128(1));
 const APP: &str = "shop";
 
 /// An active campaign on the enters of the zone of the same number.
