@@ -124,7 +124,7 @@ const NEVER_NAMES: [NeverNames; 9] = [
         why: "the state machine is a function of fixes, zones and times: it is compared with a reference",
     },
     NeverNames {
-        root: "dispatcher/src/plan/decide.rs",
+        root: "dispatcher/src/plan/decide",
         except: &[],
         words: RUNTIME_AND_CLOCKS,
         why: "whether a push is made is a function of what is known, tested as a table",
