@@ -99,7 +99,11 @@ async fn the_files_hold_what_a_client_needs() {
     assert_eq!(json("app.json"), sandbox.app_json());
     assert_eq!(written["app"]["fcm"]["service_account"]["token_uri"], written["token_uri"]);
     assert_eq!(written["app"]["apns"]["private_key"], sandbox.apns_key_pem());
-    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 5);
+    let certificate = sandbox.certified_app_json();
+    let parts =
+        ["certificate", "private_key"].map(|name| certificate["apns"][name].as_str().unwrap().to_owned());
+    assert_eq!(read("apns-certificate.pem"), parts.concat());
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 6);
 }
 
 #[tokio::test]
