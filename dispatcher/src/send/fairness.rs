@@ -19,6 +19,7 @@ use super::decision::Decision;
 use super::lane::Attempt;
 use super::lanes::{Apps, Lanes};
 use super::line::NoTurn;
+use super::service::Services;
 use super::testing::push;
 use super::transport::{Connector, client_config};
 
@@ -50,7 +51,8 @@ async fn two_apps(change: impl FnOnce(&mut Value)) -> (Arc<Lanes>, Sandbox) {
     let mut config = SendConfig::default();
     config.lanes.allow_provider_urls = true;
     let tls = client_config(Some(sandbox.ca_pem().as_bytes())).unwrap();
-    let lanes = Lanes::new(Arc::new(apps), Connector::new(tls, config.timeouts), config.lanes);
+    let lanes =
+        Lanes::new(Arc::new(apps), Services::default(), Connector::new(tls, config.timeouts), config.lanes);
     (Arc::new(lanes), sandbox)
 }
 
