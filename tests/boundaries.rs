@@ -79,7 +79,7 @@ const ONLY_KNOWN_TO: [OnlyKnownTo; 11] = [
     },
     OnlyKnownTo {
         what: "tokio-rustls",
-        who: &["geopush-dispatcher", "geopush-sandbox"],
+        who: &["geopush-dispatcher", "geopush-sandbox", "geopush-bench"],
         why: "TLS to providers, and their stand-ins; everyone else is behind a proxy or speaks to nobody",
     },
     OnlyKnownTo {

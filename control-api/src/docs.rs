@@ -37,6 +37,7 @@ const CODES: &[&str] = &[
     "provider_url_not_allowed",
     "unknown_form",
     "reserved_key",
+    "invalid_certificate",
     "invalid_key",
     "invalid_url",
     "invalid_template",
