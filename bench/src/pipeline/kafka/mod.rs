@@ -9,7 +9,7 @@ mod backlog;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use geopush_geofence::{Dependencies, GeofenceConfig};
 use geopush_log::baseline::{Guarantee, NullStage};
@@ -37,6 +37,8 @@ use backlog::Backlog;
 
 /// Nothing was committed for this long: nothing more will be.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often the ends of partitions are looked at until they hold everything.
+const LOOK: Duration = Duration::from_millis(20);
 /// The null stages' group.
 const GROUP: &str = "bench.null";
 
@@ -209,10 +211,7 @@ impl Bench {
 
     async fn null(&self, example: &Example, guarantee: Guarantee) -> Result<Run, BoxError> {
         let (kafka, log) = self.open().await?;
-        let mut inputs = Vec::new();
-        for partition in 0..log.partitions(Topic::Pings) {
-            inputs.push(log.end(Topic::Pings, partition).await?);
-        }
+        let inputs = self.ends(&log).await?;
         let outputs = example.outputs.clone();
         let at_once = example.at_once;
         let stage =
@@ -231,6 +230,29 @@ impl Bench {
         Ok(Run { timeline, published: ran.published, transactions, cpu_s })
     }
 
+    /// How many pings each partition has. What a broker says of a partition that was just made may be a moment old.
+    async fn ends(&self, log: &SharedLog) -> Result<Vec<u64>, BoxError> {
+        let began = Instant::now();
+        loop {
+            let mut ends = Vec::new();
+            for partition in 0..log.partitions(Topic::Pings) {
+                ends.push(log.end(Topic::Pings, partition).await?);
+            }
+            let found: u64 = ends.iter().sum();
+            if found == self.plan.pings as u64 {
+                return Ok(ends);
+            }
+            if began.elapsed() > PATIENCE {
+                return Err(format!(
+                    "{found} of {} pings are there; look after the brokers",
+                    self.plan.pings
+                )
+                .into());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Transactions of the evaluator until now.
     fn transactions(&self) -> u64 {
         spent(&self.metrics.render()).get("geofence").map_or(0, |spent| spent.transactions as u64)
@@ -239,7 +261,7 @@ impl Bench {
     fn transitions_are_right(&self, example: &Example) -> Result<Check, BoxError> {
         let expected = reference(self.backlog.tenant, &self.backlog.zones, &self.backlog.pings);
         let mut observed = Observed::default();
-        let at = std::time::Instant::now();
+        let at = Instant::now();
         for record in example.outputs.iter().flatten().filter(|record| record.topic == Topic::Transitions) {
             let value = record.value.as_ref().ok_or("a transition has a value")?;
             observed.transitions.push(Seen { at, what: Transition::decode(value)? });
