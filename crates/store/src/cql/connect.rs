@@ -10,11 +10,11 @@ use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::{OpenSsl010Config, Session, TlsContext};
 use scylla::client::session_builder::SessionBuilder;
 use scylla::policies::load_balancing::DefaultPolicy;
-use scylla::policies::retry::DefaultRetryPolicy;
 use scylla::policies::timestamp_generator::MonotonicTimestampGenerator;
 use scylla::statement::{Consistency, SerialConsistency};
 
 use super::errors;
+use super::retry::Retries;
 use crate::{Keyspace, StoreError};
 
 /// A request, with what the driver tries again, has this long.
@@ -155,7 +155,7 @@ fn profile(datacenter: Option<&str>) -> ExecutionProfile {
     }
     ExecutionProfile::builder()
         .load_balancing_policy(policy.build())
-        .retry_policy(Arc::new(DefaultRetryPolicy::new()))
+        .retry_policy(Arc::new(Retries))
         .request_timeout(Some(REQUEST))
         .consistency(Consistency::LocalQuorum)
         .serial_consistency(Some(SerialConsistency::LocalSerial))

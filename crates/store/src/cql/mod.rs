@@ -15,6 +15,7 @@ mod pacing;
 mod pieces;
 mod plan;
 mod prepared;
+mod retry;
 mod run;
 mod statements;
 mod store;

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use futures::future::try_join_all;
 use geopush_fleet::{Cassandra, Secured};
 use geopush_store::{CqlOptions, CqlStore, Schema, Store, StoreError, Table, table};
 
 use crate::harness::Harness;
+use crate::look::change;
 use crate::{OnCassandra, options};
 
 table! {
@@ -151,4 +153,28 @@ async fn a_secured_node_is_spoken_to_with_its_authority_and_a_password_alone() {
     assert!(said.contains("cql.ca"), "{said}");
     let said = refused(CqlOptions { ca: Some("/nowhere/ca.pem".into()), ..right }).await;
     assert!(said.contains("/nowhere/ca.pem"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_write_fails_while_its_table_is_changed() {
+    let harness = OnCassandra::start().await;
+    let store = harness.store(TABLES).await;
+    let table = format!("{}_history.notes", harness.options.keyspace);
+    let address = harness.options.nodes[0].clone();
+    // A node forgets the statements of a table at each of these.
+    let changes = tokio::spawn(blocking(move || {
+        for column in 0..12 {
+            change(&address, &format!("ALTER TABLE {table} ADD later{column} int"));
+        }
+    }));
+    let mut written = 0;
+    while !changes.is_finished() {
+        let puts = (written..written + 50).map(|id| store.put(note(id)));
+        try_join_all(puts).await.unwrap();
+        written += 50;
+    }
+    changes.await.unwrap();
+    let keys: Vec<_> = (0..written).map(|id| (("o".to_owned(),), (id,))).collect();
+    let found: Vec<Option<NoteRow>> = store.get_all(&keys).await.unwrap();
+    assert!(found.iter().all(Option::is_some), "of {written}");
 }

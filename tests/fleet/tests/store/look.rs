@@ -7,9 +7,7 @@ use crate::cql::Cql;
 
 /// The rows of an answer whose columns are texts or whole numbers, as text.
 pub fn ask(address: &str, question: &str) -> Vec<Vec<String>> {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let body = Cql::start(stream, "", "").unwrap().query(question).unwrap();
+    let body = change(address, question);
     let mut body = Body(&body);
     assert_eq!(body.int(), 2, "`{question}` has no rows");
     let (flags, columns) = (body.int(), body.int());
@@ -23,6 +21,13 @@ pub fn ask(address: &str, question: &str) -> Vec<Vec<String>> {
         })
         .collect();
     (0..body.int()).map(|_| kinds.iter().map(|kind| body.value(*kind)).collect()).collect()
+}
+
+/// Has a statement run; the body of its answer.
+pub fn change(address: &str, statement: &str) -> Vec<u8> {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    Cql::start(stream, "", "").unwrap().query(statement).unwrap()
 }
 
 const INT: i32 = 0x09;
