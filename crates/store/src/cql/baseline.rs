@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::connect::{Cluster, CqlOptions};
 use super::consistency::Level;
 use super::errors;
+use super::migrate::CHANGE;
 use super::statements::Operation;
 use crate::tables::{DeliveryByDeviceRow, DeliveryBySourceRow, PushRow};
 use crate::{Keyspace, Schema, StoreError, Table};
@@ -107,9 +108,10 @@ impl RawDeliveries {
     /// When the cluster doesn't.
     pub async fn remove(&self) -> Result<(), StoreError> {
         for keyspace in &self.keyspaces {
-            let done =
-                self.cluster.session.query_unpaged(format!("DROP KEYSPACE IF EXISTS {keyspace}"), ()).await;
-            done.map_err(|error| errors::failed("deliveries", &error))?;
+            let mut drop = Statement::new(format!("DROP KEYSPACE IF EXISTS {keyspace}"));
+            drop.set_request_timeout(Some(CHANGE));
+            let done = self.cluster.session.query_unpaged(drop, ()).await;
+            done.map_err(|error| errors::failed(keyspace, &error))?;
         }
         Ok(())
     }

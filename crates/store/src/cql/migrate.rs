@@ -23,7 +23,7 @@ const VERSIONS: &str = "schema_versions";
 /// What its ids on Cassandra are made of, with its name: two processes that make it at once make the same.
 const VERSIONS_IDS: Uuid = Uuid::from_u128(0x6c5c_9a3e_2f0b_4a43_9d0e_5d5b_1f0c_7a11);
 /// A change of the schema has this long, with the agreement of all nodes.
-const CHANGE: Duration = Duration::from_secs(60);
+pub(super) const CHANGE: Duration = Duration::from_secs(60);
 /// Who migrates is believed to be alive for this long after his last word.
 const LEASE_S: i32 = 120;
 /// Whoever finds somebody else migrating waits for this long, and asks this often.
