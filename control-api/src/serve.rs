@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use geopush_model::UnixMillis;
 use geopush_service::BoxError;
 use geopush_service::health::Health;
 use geopush_service::http::{Edge, ServeLimits, serve_http};
@@ -20,9 +19,8 @@ use crate::{
     sends, settings, totals, transitions, zones,
 };
 
-/// How often changes that died half way are looked for, and how old they must be.
+/// How often changes that died half way are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
-const STALE_MS: i64 = 30_000;
 /// How often rows whose time ran out are removed.
 const EXPIRE_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -96,14 +94,11 @@ async fn keep_up(api: Arc<Api>, shutdown: Shutdown) {
     loop {
         tokio::select! {
             () = shutdown.requested() => return,
-            _ = sweep.tick() => {
-                let before = UnixMillis(api.now().0 - STALE_MS);
-                match api.deps.publisher.sweep(before).await {
-                    Ok(0) => {}
-                    Ok(swept) => tracing::info!(swept, "changes that had died half way were published"),
-                    Err(error) => tracing::warn!(%error, "changes could not be swept; tried again soon"),
-                }
-            }
+            _ = sweep.tick() => match api.deps.publisher.sweep().await {
+                Ok(0) => {}
+                Ok(swept) => tracing::info!(swept, "changes that had died half way were published"),
+                Err(error) => tracing::warn!(%error, "changes could not be swept; tried again soon"),
+            },
             _ = expire.tick() => match api.store().expire(api.now().0).await {
                 Ok(expired) => tracing::debug!(expired, "rows whose time ran out were removed"),
                 Err(error) => tracing::warn!(%error, "rows could not be expired; tried again in an hour"),

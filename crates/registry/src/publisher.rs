@@ -18,6 +18,11 @@ const CONCURRENCY: usize = 64;
 const INTENT_SHARDS: i32 = 4;
 /// How often a lost race for the last place in the topic is run again: each turn needs another writer to win.
 const MOST_TURNS: usize = 16;
+/// An intent that is older is of a change that died on its way.
+const STALE_MS: i64 = 30_000;
+/// A row that is not written so long after its intent will not be written: the sweeper must not take an intent away
+/// whose row is still to come. The rest of [`STALE_MS`] is for the write itself and for clocks that differ.
+const WRITTEN_WITHIN_MS: i64 = 15_000;
 
 /// A row of a conditional table whose current version is also a record of a compacted topic.
 pub trait Published: Table + Clone {
@@ -107,12 +112,16 @@ impl Publisher {
 
     /// Makes many changes, each for itself, of different entities; the results are in their order.
     pub async fn change_all<R: Published>(&self, changes: Vec<Change<R>>) -> Vec<Result<(), ChangeError>> {
-        let intents: Vec<_> = changes.iter().map(|change| intent_of(change, (self.now)())).collect();
+        let begun = (self.now)();
+        let intents: Vec<_> = changes.iter().map(|change| intent_of(change, begun)).collect();
         if let Err(e) = self.store.put_all(intents.clone()).await {
             return changes.iter().map(|_| Err(e.clone().into())).collect();
         }
-        let written: Vec<Result<R, ChangeError>> =
-            stream::iter(changes).map(|change| self.write(change)).buffered(CONCURRENCY).collect().await;
+        let written: Vec<Result<R, ChangeError>> = stream::iter(changes)
+            .map(|change| self.write(change, begun))
+            .buffered(CONCURRENCY)
+            .collect()
+            .await;
 
         let rows: Vec<R> = written.iter().filter_map(|result| result.as_ref().ok().cloned()).collect();
         let published = self.publish(rows).await;
@@ -134,7 +143,13 @@ impl Publisher {
         results
     }
 
-    async fn write<R: Published>(&self, change: Change<R>) -> Result<R, ChangeError> {
+    async fn write<R: Published>(&self, change: Change<R>, begun: UnixMillis) -> Result<R, ChangeError> {
+        if (self.now)().0 - begun.0 > WRITTEN_WITHIN_MS {
+            return Err(StoreError::Unavailable(
+                "the store was too slow to begin with the change".to_owned(),
+            )
+            .into());
+        }
         let (row, done) = match change {
             Change::Create(row) => (row.clone(), self.store.put_if_absent(row).await?),
             Change::Replace(row, version) => (row.clone(), self.store.put_if_version(row, version).await?),
@@ -175,11 +190,12 @@ impl Publisher {
             .await;
     }
 
-    /// Publishes the current rows of intents that are older than `before`, and removes them; returns how many.
+    /// Publishes the current rows of the intents of changes that died on their way, and removes them; returns how many.
     ///
     /// # Errors
     /// When the store or the log fails; what is left is swept the next time.
-    pub async fn sweep(&self, before: UnixMillis) -> Result<usize, ChangeError> {
+    pub async fn sweep(&self) -> Result<usize, ChangeError> {
+        let before = (self.now)().0 - STALE_MS;
         let mut swept = 0;
         for shard in 0..INTENT_SHARDS {
             let mut after = None;
@@ -188,7 +204,7 @@ impl Publisher {
                 let intents: Vec<IntentRow> = self.store.page(&(shard,), &page).await?;
                 let Some(last) = intents.last() else { break };
                 after = Some((last.kind.clone(), last.entity.clone()));
-                let stale: Vec<_> = intents.into_iter().filter(|i| i.created_at.0 < before.0).collect();
+                let stale: Vec<_> = intents.into_iter().filter(|i| i.created_at.0 < before).collect();
                 for intent in &stale {
                     self.republish(intent).await?;
                 }

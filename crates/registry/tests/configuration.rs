@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use geopush_embedded::Database;
@@ -16,7 +17,7 @@ use geopush_registry::{
     Publisher, Registration, Sealer, app_row, create_tenant, zone_row,
 };
 use geopush_store::tables::{DEVICE_BUCKETS, IntentRow, TenantRow, ZoneRow};
-use geopush_store::{EmbeddedStore, Store, Timestamp};
+use geopush_store::{EmbeddedStore, Store, StoreError, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -114,12 +115,29 @@ async fn what_a_crash_left_between_row_and_topic_is_published_by_the_sweeper() {
     house.store.put(intent).await.unwrap();
     assert!(house.store.put_if_absent(row).await.unwrap());
 
-    assert_eq!(house.publisher.sweep(NOW).await.unwrap(), 0, "it may still be under way");
+    assert_eq!(house.publisher.sweep().await.unwrap(), 0, "it may still be under way");
     assert_eq!(records(&house.log, Topic::Zones).await.len(), 0);
-    assert_eq!(house.publisher.sweep(NOW.plus_ms(1)).await.unwrap(), 1);
+    let later = Publisher::new(house.store.clone(), Arc::clone(&house.log), || NOW.plus_ms(30_001));
+    assert_eq!(later.sweep().await.unwrap(), 1);
     let published = records(&house.log, Topic::Zones).await;
     assert_eq!(Zone::decode(published[0].value.as_ref().unwrap()).unwrap(), zone(1));
     assert_eq!(intents(&house.store).await, 0);
+}
+
+#[tokio::test]
+async fn a_change_so_slow_that_the_sweeper_takes_it_for_dead_writes_no_row() {
+    /// Each look at the clock is a minute later than the one before.
+    fn slow() -> UnixMillis {
+        static LOOKS: AtomicI64 = AtomicI64::new(0);
+        NOW.plus_ms(60_000 * LOOKS.fetch_add(1, Ordering::Relaxed))
+    }
+    let house = house().await;
+    let slow = Publisher::new(house.store.clone(), Arc::clone(&house.log), slow);
+    let late = slow.create(zone_row(&zone(1))).await;
+    assert!(matches!(late, Err(ChangeError::Store(StoreError::Unavailable(_)))), "{late:?}");
+    assert_eq!(slow.sweep().await.unwrap(), 1);
+    // Nobody has it, and it can be made again.
+    house.publisher.create(zone_row(&zone(1))).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
