@@ -253,7 +253,7 @@ fn crossings_say_which_fix_showed_them_and_when_to_the_millisecond() {
         assert_eq!((transition.received_at, transition.initial), (Some(UnixMillis(150_000)), false));
         assert_eq!(transition.zone_external_id.as_deref(), Some("zone-1"));
     }
-    assert!(engine.written_down()[0].memberships.is_empty());
+    assert!(engine.written_down()[0].stays.is_empty());
     assert_eq!(engine.devices.stays(), 0);
     assert!(engine.devices.members_of(shop().id).is_empty());
 }

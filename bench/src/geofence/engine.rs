@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use geopush_geofence::engine::{Arrival, DeviceHash, Devices, Outcomes, Rules, ZoneIndex};
-use geopush_model::Transition;
+use geopush_geofence::engine::{Arrival, DeviceHash, Devices, Outcomes, Rules, Said, ZoneIndex};
 
 use super::block::Block;
 use crate::usage::busy;
@@ -73,7 +72,7 @@ impl Engine {
     }
 
     /// The transitions of the last block, each with its ping's place there.
-    pub fn transitions(&self) -> &[(usize, Transition)] {
+    pub fn transitions(&self) -> &[(usize, Said)] {
         &self.outcomes.transitions
     }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use geopush_geofence::engine::{Reference, Rules};
+use geopush_geofence::engine::{Reference, Rules, Said};
 use geopush_geometry::Prepared;
-use geopush_model::{DeviceId, Fix, TenantId, Transition, UnixMillis};
+use geopush_model::{DeviceId, DeviceKey, Fix, TenantId, Transition, UnixMillis};
 use geopush_service::BoxError;
 
 use super::block::Block;
@@ -40,7 +40,7 @@ impl Sample {
     }
 
     /// Keeps what concerns the kept devices.
-    pub fn keep(&mut self, block: &Block, transitions: &[(usize, Transition)]) {
+    pub fn keep(&mut self, block: &Block, transitions: &[(usize, Said)]) {
         for (device, ping) in block.devices().iter().zip(block.pings()) {
             if device.is_multiple_of(self.every) {
                 let new = || Kept { tenant: ping.tenant, id: ping.id.clone(), heard: vec![], said: vec![] };
@@ -48,9 +48,10 @@ impl Sample {
                 kept.heard.push((ping.fix.clone(), ping.received_at));
             }
         }
-        for (at, transition) in transitions {
+        for (at, said) in transitions {
             if let Some(kept) = self.kept.get_mut(&block.devices()[*at]) {
-                kept.said.push(transition.clone());
+                let key = DeviceKey { tenant: kept.tenant, device: kept.id.clone() };
+                kept.said.push(said.clone().by(key));
             }
         }
     }

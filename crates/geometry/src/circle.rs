@@ -94,6 +94,20 @@ impl Circle {
         clear_m.max(0.0)
     }
 
+    /// How far it is from there to the circle that is larger by the margin, from inside that.
+    pub(crate) fn room_m(&self, position: Position, margin_m: f64) -> f64 {
+        let limit_m = self.radius_m + margin_m;
+        let square = self.around.square(position).filter(|_| limit_m <= self.around.trusted_m());
+        let room_m = match square {
+            Some(square) => {
+                let root_m = square.sqrt();
+                limit_m - root_m - self.around.blur_m(root_m)
+            }
+            None => limit_m - most_arc_m(self.chord_m(position)) - CHORD_SLACK_M,
+        };
+        room_m.max(0.0)
+    }
+
     pub(crate) fn extent(&self) -> Extent {
         Extent::of_circle(self.around.center(), self.radius_m)
     }

@@ -16,6 +16,8 @@ use crate::shape::Rings;
 const MEASURED_PART: f64 = 0.1;
 /// More than rounding changes a planar distance or its bounds, metres.
 const SLACK_M: f64 = 1e-6;
+/// What is sure of a margin, however distances from outside that are compared with it are off.
+const KEPT_OF_MARGIN: f64 = 0.98;
 /// More than rounding changes a longitude or latitude by here, degrees.
 const SLACK_DEGREES: f64 = 1e-11;
 
@@ -100,6 +102,16 @@ impl Polygons {
         // What is within a chord of this is nearer in the plane.
         let clear_m = planar_m * axis_m / (axis_m + planar_m);
         if clear_m > SLACK_M { clear_m - SLACK_M } else { 0.0 }
+    }
+
+    /// Whoever goes out goes to the boundary first, so what is left of the way is the most that they are outside.
+    pub(crate) fn room_m(&self, position: Position, margin_m: f64) -> f64 {
+        let room_m = if self.contains(position) {
+            self.clear_m(position) + KEPT_OF_MARGIN * margin_m
+        } else {
+            KEPT_OF_MARGIN * margin_m - self.distance_to_edges_m(position)
+        };
+        room_m.max(0.0)
     }
 
     /// Whether an edge is within the margin of a box is asked as whether it meets a box that is larger by the margin.

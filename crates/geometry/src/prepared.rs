@@ -92,6 +92,17 @@ impl Prepared {
         }
     }
 
+    /// Surely no more than the metres that whoever is there can go without getting farther from the shape than
+    /// `margin_m` ([`Prepared::is_farther_than`]), whichever way. 0 when in doubt.
+    #[must_use]
+    pub fn room_m(&self, position: Position, margin_m: f64) -> f64 {
+        let margin_m = margin_m.max(0.0);
+        match &self.0 {
+            Body::Circle(circle) => circle.room_m(position, margin_m),
+            Body::Polygons(polygons) => polygons.room_m(position, margin_m),
+        }
+    }
+
     /// Where the straight line in longitude and latitude from one position to another, the short way over the
     /// antimeridian, first comes into the shape and last goes out of it: as parts of it from 0 to 1. `None` when it is
     /// nowhere inside. Between the two it may be outside for a while, of a polygon.

@@ -153,6 +153,32 @@ proptest! {
     }
 
     #[test]
+    fn within_its_room_nobody_gets_farther_than_the_margin(
+        shape in shape(),
+        choice in 0_usize..100,
+        (azimuth, log_away_m) in (0.0..360.0_f64, -1.0..4.0_f64),
+        margin_m in prop_oneof![Just(0.0), 0.0..1_000.0_f64],
+        places in prop::collection::vec((0.0..360.0_f64, 0.9..=1.0_f64), 40),
+    ) {
+        let prepared = Prepared::new(&shape);
+        let position = moved(landmark(&shape, choice), azimuth, 10_f64.powf(log_away_m));
+        let room_m = prepared.room_m(position, margin_m);
+        if prepared.is_farther_than(position, margin_m) {
+            prop_assert_eq!(room_m, 0.0);
+        }
+        if let Shape::Circle { center, radius_m, .. } = shape && center.lat.abs() < 80.0 {
+            let expected_m = radius_m + margin_m - geodesic_distance_m(center, position);
+            prop_assert!(room_m > 0.999 * expected_m - 0.1 - 1e-4 * radius_m, "{} of {}", room_m, expected_m);
+        }
+        if position.lat.abs() < 85.0 {
+            for (azimuth, part) in places {
+                let place = moved(position, azimuth, part * room_m);
+                prop_assert!(!prepared.is_farther_than(place, margin_m), "{:?} within {} of {:?}", place, room_m, position);
+            }
+        }
+    }
+
+    #[test]
     fn little_is_left_in_doubt(
         shape in prop_oneof![
             (-180.0..180.0_f64, -80.0..80.0_f64, 1.0..4.0_f64)

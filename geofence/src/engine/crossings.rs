@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use geopush_geometry::{Position, geodesic_distance_m};
-use geopush_model::{ExitReason, Fix, Transition, TransitionKind, UnixMillis};
+use geopush_model::{ExitReason, Fix, TransitionKind, UnixMillis};
 
 use super::step::Occasion;
-use super::{Device, PreparedZone};
+use super::{Device, PreparedZone, Said};
 
 /// The straight line between two fixes that are near enough to each other for the device to have gone along it.
 #[derive(Clone, Copy, Debug)]
@@ -68,13 +68,8 @@ impl<'a> Leg<'a> {
 impl Device {
     /// It passed these zones on the way to its last fix; but those that it is in it has not left. Since it is in none of
     /// the others afterwards, there is always room for them.
-    pub(super) fn cross(
-        &mut self,
-        crossings: &[Crossing],
-        received_at: UnixMillis,
-        out: &mut Vec<Transition>,
-    ) {
-        let passed = crossings.iter().filter(|crossing| self.membership(crossing.zone.id).is_none());
+    pub(super) fn cross(&mut self, crossings: &[Crossing], received_at: UnixMillis, out: &mut Vec<Said>) {
+        let passed = crossings.iter().filter(|crossing| self.stay(crossing.zone.id).is_none());
         let mut both: Vec<_> = passed
             .flat_map(|crossing| [(crossing.enter, false, crossing), (crossing.exit, true, crossing)])
             .collect();

@@ -1,8 +1,25 @@
 //! What is known of a device.
 
+use std::sync::Arc;
+
 use geopush_model::{DeviceEntry, DeviceKey, Fix, Membership, UnixMillis, ZoneId};
 
 use super::Rules;
+
+/// A device's stay in a zone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stay {
+    /// Where.
+    pub zone: ZoneId,
+    /// The merchant's name of the zone, which the versions of the zone share with its stays.
+    pub zone_external_id: Option<Arc<str>>,
+    /// The time of the fix that entered.
+    pub since: UnixMillis,
+    /// Whether this stay has had its dwell.
+    pub dwelled: bool,
+    /// The version of the zone that the enter was judged by.
+    pub zone_version: i64,
+}
 
 /// A device since its first fix, or its first since it was forgotten.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +35,7 @@ pub struct Device {
     /// When anything of it was received last.
     pub last_received: UnixMillis,
     /// Its stays, by zone id.
-    pub memberships: Vec<Membership>,
+    pub stays: Vec<Stay>,
 }
 
 impl Device {
@@ -30,26 +47,28 @@ impl Device {
             seq: 0,
             last_fix: first,
             last_received: received_at,
-            memberships: Vec::new(),
+            stays: Vec::new(),
         }
     }
 
     /// The device that was written down as `entry`, in these zones.
-    pub fn from_entry(entry: DeviceEntry, mut memberships: Vec<Membership>) -> Self {
-        memberships.sort_by_key(|stay| stay.zone);
+    pub fn from_entry(entry: DeviceEntry, memberships: Vec<Membership>) -> Self {
+        let mut stays: Vec<_> = memberships.into_iter().map(Stay::from).collect();
+        stays.sort_by_key(|stay| stay.zone);
         Self {
             key: DeviceKey { tenant: entry.tenant, device: entry.device },
             incarnation: entry.incarnation,
             seq: entry.seq,
             last_fix: entry.last_fix,
             last_received: entry.last_received,
-            memberships,
+            stays,
         }
     }
 
     /// Everything, to be written down whenever memberships change.
     pub fn to_entry(&self) -> DeviceEntry {
-        DeviceEntry { memberships: self.memberships.clone(), ..self.to_bucket_entry() }
+        let memberships = self.stays.iter().map(Membership::from).collect();
+        DeviceEntry { memberships, ..self.to_bucket_entry() }
     }
 
     /// Everything but the memberships, to be written down every few minutes.
@@ -82,7 +101,7 @@ impl Device {
 
     /// Whether it is in no zone and has been silent for so long that its next fix is a first one.
     pub fn is_forgotten_at(&self, now: UnixMillis, rules: &Rules) -> bool {
-        self.memberships.is_empty() && now.since_ms(self.last_received) >= rules.forget_after_ms
+        self.stays.is_empty() && now.since_ms(self.last_received) >= rules.forget_after_ms
     }
 
     /// When its stays end unless something is received of it.
@@ -91,12 +110,43 @@ impl Device {
     }
 
     /// Its stay in a zone.
-    pub fn membership(&self, zone: ZoneId) -> Option<&Membership> {
-        self.find(zone).ok().map(|i| &self.memberships[i])
+    pub fn stay(&self, zone: ZoneId) -> Option<&Stay> {
+        self.place_of(zone).map(|i| &self.stays[i])
+    }
+
+    /// Where its stay in a zone is.
+    #[inline]
+    pub(super) fn place_of(&self, zone: ZoneId) -> Option<usize> {
+        // Few are passed in order faster than a search of them would be predicted.
+        const FEW: usize = 24;
+        match self.stays.len() {
+            ..FEW => self.stays.iter().position(|stay| stay.zone == zone),
+            _ => self.find(zone).ok(),
+        }
     }
 
     /// Where its stay in a zone is, or would be.
     pub(super) fn find(&self, zone: ZoneId) -> Result<usize, usize> {
-        self.memberships.binary_search_by_key(&zone, |stay| stay.zone)
+        self.stays.binary_search_by_key(&zone, |stay| stay.zone)
+    }
+}
+
+impl From<Membership> for Stay {
+    fn from(written: Membership) -> Self {
+        let Membership { zone, zone_external_id, since, dwelled, zone_version } = written;
+        Self { zone, zone_external_id: zone_external_id.map(Arc::from), since, dwelled, zone_version }
+    }
+}
+
+impl From<&Stay> for Membership {
+    fn from(stay: &Stay) -> Self {
+        let Stay { zone, zone_external_id, since, dwelled, zone_version } = stay;
+        Self {
+            zone: *zone,
+            zone_external_id: zone_external_id.as_deref().map(str::to_owned),
+            since: *since,
+            dwelled: *dwelled,
+            zone_version: *zone_version,
+        }
     }
 }

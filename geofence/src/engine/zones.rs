@@ -13,7 +13,7 @@ pub struct PreparedZone {
     /// Which zone.
     pub id: ZoneId,
     /// The merchant's name of it.
-    pub external_id: Option<String>,
+    pub external_id: Option<Arc<str>>,
     /// Which version.
     pub version: i64,
     /// Its shape.
@@ -32,7 +32,7 @@ impl PreparedZone {
         zone.is_live().then(|| Self {
             tenant: zone.tenant,
             id: zone.id,
-            external_id: zone.external_id.clone(),
+            external_id: zone.external_id.as_deref().map(Arc::from),
             version: zone.version,
             shape: Prepared::new(&zone.shape),
             exit_buffer_m: zone.effective_exit_buffer_m(),

@@ -197,14 +197,14 @@ mod tests {
     fn a_newer_bucket_tells_the_last_fix_and_the_own_record_the_stays() {
         let device =
             restored(changelog(Some((in_a_zone(entry(3, 10)), 5)), Some((entry(3, 20), 9))), &[]).unwrap();
-        assert_eq!((device.seq, device.last_fix.time, device.memberships.len()), (3, UnixMillis(20), 1));
+        assert_eq!((device.seq, device.last_fix.time, device.stays.len()), (3, UnixMillis(20), 1));
     }
 
     #[test]
     fn an_older_bucket_tells_nothing_that_the_own_record_does_not() {
         let device =
             restored(changelog(Some((in_a_zone(entry(3, 20)), 9)), Some((entry(1, 10), 5))), &[]).unwrap();
-        assert_eq!((device.seq, device.last_fix.time, device.memberships.len()), (3, UnixMillis(20), 1));
+        assert_eq!((device.seq, device.last_fix.time, device.stays.len()), (3, UnixMillis(20), 1));
     }
 
     /// A timer's exit moves no position, so it may be as of the same one as a bucket's record before it.

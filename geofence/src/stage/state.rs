@@ -112,7 +112,11 @@ impl SliceState {
             }
         }
         effects.count(&outcomes.counts);
-        effects.add(outcomes.transitions.into_iter().map(|(number, t)| (t, pings[number].trace)));
+        let told = outcomes.transitions.into_iter().map(|(number, said)| {
+            let InHand { ping, trace, .. } = &pings[number];
+            (said.by(ping.key()), *trace)
+        });
+        effects.add(told);
     }
 
     fn forget(&mut self, received: &InHand, effects: &mut Effects) {
@@ -121,7 +125,7 @@ impl SliceState {
         self.buckets[usize::from(hash.bucket())].unwritten_from.get_or_insert(received.offset);
         let mut exits = Vec::new();
         let Some(slot) = self.devices.forget(hash, received.ping.received_at, &mut exits) else { return };
-        effects.add(exits.into_iter().map(|exit| (exit, received.trace)));
+        effects.add(exits.into_iter().map(|exit| (exit.by(key.clone()), received.trace)));
         self.drop_kept(slot, effects);
     }
 
@@ -146,7 +150,7 @@ impl SliceState {
     pub(super) fn change_zone(&mut self, member: Slot, change: &ZoneChange, effects: &mut Effects) {
         let mut exits = Vec::new();
         self.devices.zone_changed(member, change, &mut exits);
-        effects.add(exits.into_iter().map(|exit| (exit, None)));
+        effects.add(exits.into_iter().filter_map(|exit| Some((exit.by(self.key(member)?), None))));
     }
 
     /// Whether any device may have been silent for too long.
@@ -158,7 +162,7 @@ impl SliceState {
     pub(super) fn expire(&mut self, now: UnixMillis, effects: &mut Effects) {
         let mut exits = Vec::new();
         self.devices.expire(now, effects.room(), &mut exits);
-        effects.add(exits.into_iter().map(|(_, exit)| (exit, None)));
+        effects.add(exits.into_iter().filter_map(|(slot, exit)| Some((exit.by(self.key(slot)?), None))));
     }
 
     /// The own records of the devices that the effects touched, as of `position`.
@@ -244,12 +248,17 @@ impl SliceState {
     fn view(&self, slot: Slot, key: &DeviceKey) -> Device {
         let mut device = self.devices.view(slot, key);
         // Of a device in zones it is in the view.
-        if device.memberships.is_empty()
+        if device.stays.is_empty()
             && let Some(kept) = &self.kept[slot.index()]
         {
             device.last_fix.accuracy_m = kept.accuracy_m;
         }
         device
+    }
+
+    /// Whose slot it is.
+    fn key(&self, slot: Slot) -> Option<DeviceKey> {
+        self.kept[slot.index()].as_ref().map(|kept| kept.key.clone())
     }
 
     fn keep(&mut self, slot: Slot, kept: Kept) {

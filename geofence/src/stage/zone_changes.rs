@@ -86,7 +86,7 @@ impl ZoneChanges {
             offsets.map(move |offset| (*offset, zone))
         };
         let Some((slot, member)) = state.member(device) else { return };
-        let changes: BTreeSet<_> = member.memberships.iter().flat_map(|stay| of_zone(stay.zone)).collect();
+        let changes: BTreeSet<_> = member.stays.iter().flat_map(|stay| of_zone(stay.zone)).collect();
         for change in changes {
             self.apply(change, |members| members.take(&slot), state, effects);
         }
@@ -131,11 +131,11 @@ impl ZoneChanges {
 #[cfg(test)]
 mod tests {
     use geopush_geometry::Position;
-    use geopush_model::{DeviceId, Fix, Membership, TenantId, UnixMillis};
+    use geopush_model::{DeviceId, Fix, TenantId, UnixMillis};
     use uuid::Uuid;
 
     use super::*;
-    use crate::engine::{Device, Rules};
+    use crate::engine::{Device, Rules, Stay};
 
     const TENANT: TenantId = TenantId(Uuid::from_u128(7));
 
@@ -149,15 +149,10 @@ mod tests {
         let mut state = SliceState::new(0, Rules::default());
         for number in 0..members {
             let fix = Fix::at(Position::new(0.0, 0.0).unwrap(), UnixMillis(0));
-            let stay = Membership {
-                zone,
-                zone_external_id: None,
-                since: UnixMillis(0),
-                dwelled: false,
-                zone_version: 1,
-            };
+            let stay =
+                Stay { zone, zone_external_id: None, since: UnixMillis(0), dwelled: false, zone_version: 1 };
             let device = Device::new(key(number), fix, UnixMillis(0));
-            state.put(Device { memberships: vec![stay], ..device }, true);
+            state.put(Device { stays: vec![stay], ..device }, true);
         }
         let mut changes = ZoneChanges::from(5);
         changes.take([(5, Arc::new(ZoneChange::vanished(TENANT, zone)))], 6, &state);

@@ -32,6 +32,16 @@ impl<T> Chunked<T> {
         place
     }
 
+    /// A line, if there is one at this place.
+    pub(super) fn get(&self, place: u32) -> Option<&T> {
+        self.chunks.get(place as usize / Self::LINES)?.get(place as usize % Self::LINES)
+    }
+
+    /// All lines in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flatten()
+    }
+
     /// The memory it holds, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let lines: usize = self.chunks.iter().map(Vec::capacity).sum();

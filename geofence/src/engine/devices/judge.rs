@@ -29,25 +29,31 @@ impl Devices {
             Which::First | Which::Further => Vec::new(),
         };
         let counts = &mut out.counts;
-        let mut transitions = Vec::new();
-        self.change(slot, arrival.key(), &mut transitions, |device, rules, out| {
-            let (outcome, met) = match which {
-                Which::First => {
-                    *device = Device::new(arrival.key(), fix.clone(), arrival.received_at);
-                    (FixOutcome::Applied, device.on_first_fix(around, out))
+        let mut said = std::mem::take(&mut self.scratch);
+        self.change(
+            slot,
+            || arrival.key(),
+            &mut said,
+            |device, rules, out| {
+                let (outcome, met) = match which {
+                    Which::First => {
+                        *device = Device::new(arrival.key(), fix.clone(), arrival.received_at);
+                        (FixOutcome::Applied, device.on_first_fix(around, out))
+                    }
+                    Which::Further => device.on_fix(fix, arrival.received_at, &crossings, around, rules, out),
+                };
+                counts.count(outcome);
+                counts.inaccurate += u64::from(met.inaccurate);
+                counts.exact_tests += met.exact_tests;
+                match outcome {
+                    FixOutcome::Applied => Safe::of(device, around),
+                    // The zones that were asked are not those round its last fix.
+                    FixOutcome::Late | FixOutcome::Duplicate => Safe::NOWHERE,
                 }
-                Which::Further => device.on_fix(fix, arrival.received_at, &crossings, around, rules, out),
-            };
-            counts.count(outcome);
-            counts.inaccurate += u64::from(met.inaccurate);
-            counts.exact_tests += met.exact_tests;
-            match outcome {
-                FixOutcome::Applied => Safe::of(device, around),
-                // The zones that were asked are not those round its last fix.
-                FixOutcome::Late | FixOutcome::Duplicate => Safe::NOWHERE,
-            }
-        });
-        out.transitions.extend(transitions.into_iter().map(|transition| (number, transition)));
+            },
+        );
+        out.transitions.extend(said.drain(..).map(|said| (number, said)));
+        self.scratch = said;
     }
 
     /// The zones that the line from a device's last fix to this one passes.

@@ -12,9 +12,11 @@ mod chunked;
 mod hash;
 mod hot;
 mod judge;
+mod looks;
 mod lookup;
 mod members;
 mod pair48;
+mod rosters;
 mod settle;
 mod take;
 
@@ -28,8 +30,9 @@ use self::hot::Hot;
 use self::lookup::Lookup;
 use self::members::Members;
 use self::pair48::Pair48;
+use self::rosters::Rosters;
 use super::safe_box::Safe;
-use super::{Device, Rules};
+use super::{Device, Rules, Said};
 
 /// A device's place: its own from when it appears until it is removed, another's after that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,6 +56,9 @@ pub struct Devices {
     histories: Chunked<Pair48>,
     free: Vec<Slot>,
     members: Members,
+    rosters: Rosters,
+    /// Where a fix's transitions are put together; empty in between.
+    scratch: Vec<Said>,
 }
 
 impl Devices {
@@ -66,17 +72,25 @@ impl Devices {
             histories: Chunked::new(),
             free: Vec::new(),
             members: Members::new(),
+            rosters: Rosters::new(),
+            scratch: Vec::new(),
         }
     }
 
     /// Puts a device back that was written down and is not here, and says its slot.
     pub fn put(&mut self, device: Device) -> Slot {
         let slot = self.add(DeviceHash::of(device.key.tenant, &device.key.device));
-        device.memberships.iter().for_each(|stay| self.members.enter(slot, stay.zone));
-        self.change(slot, device.key.clone(), &mut Vec::new(), |unknown, _, _| {
-            *unknown = device;
-            Safe::NOWHERE
-        });
+        device.stays.iter().for_each(|stay| self.rosters.enter(slot, stay.zone));
+        let key = device.key.clone();
+        self.change(
+            slot,
+            || key,
+            &mut Vec::new(),
+            |unknown, _, _| {
+                *unknown = device;
+                Safe::NOWHERE
+            },
+        );
         slot
     }
 
@@ -111,12 +125,13 @@ impl Devices {
     /// The devices that are in a zone.
     #[must_use]
     pub fn members_of(&self, zone: ZoneId) -> Vec<Slot> {
-        self.members.of(zone)
+        let is_in = |slot: &Slot| self.member(*slot).is_some_and(|device| device.stay(zone).is_some());
+        self.rosters.likely_in(zone).into_iter().filter(is_in).collect()
     }
 
     /// The zones that any device is in, each with one of them.
     pub fn zones_with_members(&self) -> impl Iterator<Item = (ZoneId, Slot)> {
-        self.members.zones()
+        self.members.zones().into_iter()
     }
 
     /// The devices of a bucket.
@@ -139,7 +154,7 @@ impl Devices {
     /// How many stays they have in zones.
     #[must_use]
     pub fn stays(&self) -> usize {
-        self.members.stays()
+        self.rosters.stays()
     }
 
     /// Whether a device is in no zone and has been silent for so long that its next fix is a first one.
@@ -179,7 +194,7 @@ fn view_outside(line: &Hot, history: Pair48, key: DeviceKey) -> Device {
         seq: history.second() as u64,
         last_fix: Fix::at(line.position, line.fixed_at()),
         last_received: line.received_at(),
-        memberships: Vec::new(),
+        stays: Vec::new(),
     }
 }
 

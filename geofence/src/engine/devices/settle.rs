@@ -43,7 +43,7 @@ impl Devices {
         black_box(slots().fold(0, |sum, slot| sum ^ self.histories[slot.0].first()));
         let tile = |slot: Slot| self.lines[slot.0].tile();
         black_box(slots().filter_map(tile).fold(0, |sum, tile| sum ^ zones.touch(tile)));
-        let stays = |slot: Slot| self.member(slot).map_or(&[][..], |device| &device.memberships);
+        let stays = |slot: Slot| self.member(slot).map_or(&[][..], |device| &device.stays);
         black_box(slots().flat_map(stays).fold(0, |sum, stay| sum ^ stay.since.0));
         let begin = |unsure: &Unsure<'_>| {
             let hint = unsure.slot.and_then(tile);
@@ -53,7 +53,9 @@ impl Devices {
         while arounds.iter_mut().fold(false, |any, around| any | around.step()) {}
         black_box(arounds.iter().fold(0, |sum, around| sum ^ around.touch_lists()));
         let round_stays = few.iter().map(|unsure| unsure.slot.map_or(&[][..], stays)).zip(&arounds);
-        black_box(round_stays.fold(0, |sum, (stays, around)| sum ^ around.touch_zones(stays)));
+        black_box(round_stays.fold(0, |sum, (stays, around)| {
+            sum ^ around.touch_zones(stays.iter().map(|stay| stay.zone).collect())
+        }));
         arounds
     }
 

@@ -3,12 +3,12 @@
 use std::hint::black_box;
 use std::ops::AddAssign;
 
-use geopush_model::{DeviceId, DeviceKey, Fix, TenantId, Transition, UnixMillis};
+use geopush_model::{DeviceId, DeviceKey, Fix, TenantId, UnixMillis};
 
 use super::settle::Unsure;
 use super::{DeviceHash, Devices, Slot};
 use crate::engine::safe_box::SafeBox;
-use crate::engine::{FixOutcome, ZoneIndex};
+use crate::engine::{FixOutcome, Said, ZoneIndex};
 
 /// One ping's fixes of a device.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ impl Arrival<'_> {
 #[derive(Debug, Default)]
 pub struct Outcomes {
     /// Which arrival had which transition; a device's in order.
-    pub transitions: Vec<(usize, Transition)>,
+    pub transitions: Vec<(usize, Said)>,
     /// Which arrival was its device's first, and where the device is from now on.
     pub born: Vec<(usize, Slot)>,
     /// How many fixes met with what.

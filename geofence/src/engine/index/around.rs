@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::Guard;
 use geopush_geometry::{Bounds, Position};
-use geopush_model::{Membership, TenantId, ZoneId};
+use geopush_model::{TenantId, ZoneId};
 
 use super::ZoneIndex;
 use super::area::Area;
@@ -12,6 +12,7 @@ use super::cells::{Cell, Cells};
 use super::node::Node;
 use super::tiles::Stamp;
 use crate::engine::PreparedZone;
+use crate::engine::tags::Tags;
 
 /// The zones round a position, all as they were at one moment.
 ///
@@ -86,11 +87,13 @@ impl<'a> Around<'a> {
         self.node().listings.touch()
     }
 
-    /// Something of each zone that a device with such stays will look at, to have asked the memory for them.
-    pub(in crate::engine) fn touch_zones(&self, stays: &[Membership]) -> u64 {
-        let stays = self.touching_among(stays.iter().map(|stay| stay.zone));
-        let zones = self.covering().chain(self.touching_at(self.position)).chain(stays);
-        zones.fold(0, |sum, zone| sum ^ zone.touch())
+    /// Something of each zone that a device in such zones will look at, to have asked the memory for them.
+    pub(in crate::engine) fn touch_zones(&self, stays: Tags) -> u64 {
+        let cell = Cell::at(self.position, &self.area);
+        let sum = self.covering().fold(0, |sum, zone| sum ^ zone.touch());
+        self.node().listings.marked().fold(sum, |sum, (mark, zone)| {
+            if mark.cells.contain(cell) || stays.may_hold(mark.tag) { sum ^ zone.touch() } else { sum }
+        })
     }
 
     /// The tile that answered, and its state at that moment.
@@ -114,10 +117,7 @@ impl<'a> Around<'a> {
     }
 
     /// Those of [`Self::touching`] that may be among some zones: told without a look at most others.
-    pub fn touching_among(
-        &self,
-        zones: impl Iterator<Item = ZoneId>,
-    ) -> impl Iterator<Item = &Arc<PreparedZone>> {
+    pub(in crate::engine) fn touching_among(&self, zones: Tags) -> impl Iterator<Item = &Arc<PreparedZone>> {
         self.node().listings.touching_among(zones)
     }
 
@@ -125,23 +125,25 @@ impl<'a> Around<'a> {
     /// others.
     pub fn touching_at(&self, position: Position) -> impl Iterator<Item = &Arc<PreparedZone>> {
         let cell = Cell::at(position, &self.area);
-        self.node().listings.lying().filter(move |(cells, _)| cells.contain(cell)).map(|(_, zone)| zone)
+        self.node().listings.marked().filter(move |(mark, _)| mark.cells.contain(cell)).map(|(_, zone)| zone)
     }
 
-    /// What is left of a box round a position when the other zones of [`Self::touching`] that `matter` are cut off, but
-    /// for those that [may contain](Self::touching_at) the position: to 1/256 of the width and height of
-    /// [`Self::bounds`], and without a look at zones that lie beside the box anyway.
-    pub fn beside(
+    /// What is left of a box round a position when the other zones of [`Self::touching`] are cut off, but for those that
+    /// [may contain](Self::touching_at) the position and those that `are_kept`, which are among `kept`: to 1/256 of the
+    /// width and height of [`Self::bounds`], and without a look at most zones.
+    pub(in crate::engine) fn beside(
         &self,
         position: Position,
         bounds: Bounds,
-        matter: impl Fn(&PreparedZone) -> bool,
+        kept: Tags,
+        are_kept: impl Fn(&PreparedZone) -> bool,
     ) -> Bounds {
         let cell = Cell::at(position, &self.area);
         let whole = Cells::of_bounds(&bounds, &self.area);
         let mut cells = whole;
-        for (others, zone) in self.node().listings.lying() {
-            if others.meet(&cells) && !others.contain(cell) && matter(zone) {
+        for (mark, zone) in self.node().listings.marked() {
+            let others = &mark.cells;
+            if others.meet(&cells) && !others.contain(cell) && !(kept.may_hold(mark.tag) && are_kept(zone)) {
                 cells = cells.beside(others, cell);
             }
         }
@@ -156,7 +158,7 @@ impl<'a> Around<'a> {
 
     /// A live zone of the tenant: out of the lists, or wherever it is.
     pub fn get(&self, zone: ZoneId) -> Option<Arc<PreparedZone>> {
-        let touching = self.touching_among(std::iter::once(zone));
+        let touching = self.touching_among(Tags::from_iter([zone]));
         let listed = self.covering().chain(touching).find(|listed| listed.id == zone);
         listed.cloned().or_else(|| self.index.get(self.tenant, zone))
     }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use geopush_model::ZoneId;
-
 use super::area::Area;
 use super::cells::Cells;
 use super::lying::{Lying, Sorted};
 use crate::engine::PreparedZone;
+use crate::engine::tags::{Tag, Tags};
 
 /// The zones listed for a box. Those that touch it come with the part of the box that they may be in: most positions
 /// are told apart from them by four bytes, without looking at the zones, which lie elsewhere in memory.
@@ -19,26 +18,12 @@ pub(super) struct Listings {
     marks: Box<[Mark]>,
 }
 
+/// What tells a zone apart without a look at it.
 #[derive(Clone, Copy, Debug)]
-struct Mark {
+pub(super) struct Mark {
     /// Where the shape may be; nowhere if only the exit buffer comes here.
-    cells: Cells,
-    tag: Tag,
-}
-
-/// Seven bits of a zone's id: most zones are told apart by it without looking at them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tag(u8);
-
-impl Tag {
-    fn of(zone: ZoneId) -> Self {
-        Self(zone.0.as_bytes()[15] & 0x7f)
-    }
-
-    /// A bit of its own.
-    fn bit(self) -> u128 {
-        1 << self.0
-    }
+    pub cells: Cells,
+    pub tag: Tag,
 }
 
 impl Listings {
@@ -54,21 +39,16 @@ impl Listings {
         &self.zones[self.coverings()..]
     }
 
-    /// [`Self::touching`], each with where its shape may be.
+    /// [`Self::touching`], each with its mark.
     #[inline]
-    pub fn lying(&self) -> impl Iterator<Item = (&Cells, &Arc<PreparedZone>)> {
-        self.marks.iter().map(|mark| &mark.cells).zip(self.touching())
+    pub fn marked(&self) -> impl Iterator<Item = (&Mark, &Arc<PreparedZone>)> {
+        self.marks.iter().zip(self.touching())
     }
 
     /// Those of [`Self::touching`] that may be among some zones.
     #[inline]
-    pub fn touching_among(
-        &self,
-        zones: impl Iterator<Item = ZoneId>,
-    ) -> impl Iterator<Item = &Arc<PreparedZone>> {
-        let tags = zones.fold(0, |tags, zone| tags | Tag::of(zone).bit());
-        let marked = self.marks.iter().zip(self.touching());
-        marked.filter(move |(mark, _)| mark.tag.bit() & tags != 0).map(|(_, zone)| zone)
+    pub fn touching_among(&self, zones: Tags) -> impl Iterator<Item = &Arc<PreparedZone>> {
+        self.marked().filter(move |(mark, _)| zones.may_hold(mark.tag)).map(|(_, zone)| zone)
     }
 
     /// Something of each of the lists' cache lines, to have asked the memory for them.
@@ -77,7 +57,7 @@ impl Listings {
         let zones = self.zones.iter().step_by(LINE / size_of::<Arc<PreparedZone>>());
         let marks = self.marks.iter().step_by(LINE / size_of::<Mark>());
         zones.fold(0, |sum, zone| sum ^ Arc::as_ptr(zone).addr())
-            ^ marks.fold(0, |sum, mark| sum ^ usize::from(mark.tag.0))
+            ^ marks.fold(0, |sum, mark| sum ^ mark.tag.touch())
     }
 
     /// The same without `gone` and with `come`.
@@ -89,7 +69,7 @@ impl Listings {
         zones.extend(self.covering().iter().filter(stays).cloned());
         zones.extend(come.covering.iter().copied().cloned());
         let mut marks = Vec::with_capacity(self.marks.len() + come.touching.len());
-        let stay = self.lying().filter(|(_, zone)| stays(zone)).map(|(cells, zone)| (*cells, zone));
+        let stay = self.marked().filter(|(_, zone)| stays(zone)).map(|(mark, zone)| (mark.cells, zone));
         let come = come.touching.iter().map(|lying| (cells_of(lying, area), lying.zone));
         for (cells, zone) in stay.chain(come) {
             marks.push(Mark { cells, tag: Tag::of(zone.id) });

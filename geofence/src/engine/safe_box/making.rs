@@ -7,6 +7,7 @@ use geopush_geometry::{Bounds, Position, Reach};
 use geopush_model::UnixMillis;
 
 use super::SafeBox;
+use crate::engine::tags::{Tag, Tags};
 use crate::engine::{Around, Device, PreparedZone, Stamp};
 
 /// Where and until when a device's fixes change nothing.
@@ -52,8 +53,6 @@ const METRES_PER_DEGREE: f64 = 111_700.0;
 const MOST_LATITUDE: f64 = 85.0;
 /// What is kept of a distance within which nothing changes, so that rounding can't matter.
 const KEPT: f64 = 0.999;
-/// The same of a distance that an exit buffer is part of, since distances from outside are right to 1e-5 only.
-const KEPT_OF_BUFFER: f64 = 0.98;
 /// An exit buffer of less than this, in metres, is taken for none.
 const LEAST_BUFFER_M: f64 = 0.01;
 
@@ -62,7 +61,7 @@ impl Room {
     fn of(device: &Device, around: &Around<'_>) -> Option<Self> {
         let (fix, bounds) = (&device.last_fix, around.bounds());
         // One that is in as many zones as it may be enters another as soon as it leaves one.
-        if fix.position.lat.abs() > MOST_LATITUDE || device.memberships.len() >= Device::MOST_STAYS {
+        if fix.position.lat.abs() > MOST_LATITUDE || device.stays.len() >= Device::MOST_STAYS {
             return None;
         }
         let least_lat = bounds.south.max(-bounds.north).max(0.0);
@@ -72,31 +71,31 @@ impl Room {
             metres_per_degree_lon: METRES_PER_DEGREE * least_lat.to_radians().cos(),
             until: UnixMillis(i64::MAX),
         };
-        let mut stays = 0;
+        // Zones lie anywhere in memory: none is looked at without need.
+        let stays: Tags = device.stays.iter().map(|stay| stay.zone).collect();
+        let stay_in = |zone: &PreparedZone| stays.may_hold(Tag::of(zone.id)).then(|| device.stay(zone.id))?;
+        let mut seen = 0;
         for zone in around.covering() {
             // Not in it: the fix was not accurate enough.
-            let stay = device.membership(zone.id)?;
-            stays += 1;
+            let stay = stay_in(zone)?;
+            seen += 1;
             room.until = room.until.min(zone.dwell_at(stay).unwrap_or(room.until));
         }
-        // Most devices are in no zone, and zones lie anywhere in memory: none is looked at without need.
-        let is_member = !device.memberships.is_empty();
-        for zone in around.touching_among(device.memberships.iter().map(|stay| stay.zone)) {
-            if let Some(stay) = device.membership(zone.id) {
-                stays += 1;
+        for zone in around.touching_among(stays) {
+            if let Some(stay) = stay_in(zone) {
+                seen += 1;
                 room.until = room.until.min(zone.dwell_at(stay).unwrap_or(room.until));
                 room.stay_in(zone, zone.admits(fix))?;
             }
         }
-        if stays < device.memberships.len() {
+        if seen < device.stays.len() {
             // It is in a zone that is not near: no fix since was accurate enough, or the zone was just removed.
             return None;
         }
-        let matters = |zone: &PreparedZone| !is_member || device.membership(zone.id).is_none();
-        for zone in around.touching_at(fix.position).filter(|zone| matters(zone)) {
+        for zone in around.touching_at(fix.position).filter(|zone| stay_in(zone).is_none()) {
             room.stay_out(zone, zone.admits(fix))?;
         }
-        room.bounds = around.beside(fix.position, room.bounds, matters);
+        room.bounds = around.beside(fix.position, room.bounds, stays, |zone| stay_in(zone).is_some());
         Some(room)
     }
 
@@ -105,19 +104,12 @@ impl Room {
         if !admitted && zone.is_left_at(self.position) {
             return None;
         }
-        if zone.shape.reach(&self.bounds, 0.0) == Reach::Covers {
+        let buffer_m = if zone.exit_buffer_m < LEAST_BUFFER_M { 0.0 } else { zone.exit_buffer_m };
+        let room_m = KEPT * zone.shape.room_m(self.position, buffer_m);
+        if self.is_within(room_m) || zone.shape.reach(&self.bounds, 0.0) == Reach::Covers {
             return Some(());
         }
-        let buffer_m = if zone.exit_buffer_m < LEAST_BUFFER_M { 0.0 } else { zone.exit_buffer_m };
-        // Whoever goes out goes to the boundary first, so what is left of the way is the most that they are outside.
-        let clear_m = if zone.contains(self.position) {
-            let clear_m = zone.shape.clear_m(self.position);
-            (KEPT * clear_m).max(KEPT_OF_BUFFER * (clear_m + buffer_m))
-        } else {
-            let left_m = buffer_m - zone.shape.distance_m(self.position);
-            KEPT_OF_BUFFER * left_m - (1.0 - KEPT) * buffer_m
-        };
-        self.limit(clear_m)
+        self.limit(room_m)
     }
 
     /// Keeps to where the device does not enter.
@@ -136,19 +128,32 @@ impl Room {
         Some(())
     }
 
-    /// Keeps to a box whose corners are at most so far away: a line to any place in it is no longer than its degrees,
-    /// each as long as any is there.
+    /// Whether the box is within a [limit](Self::limit) already.
+    fn is_within(&self, metres: f64) -> bool {
+        let Bounds { west, south, east, north } = self.square(metres);
+        let Bounds { west: least_lon, south: least_lat, east: most_lon, north: most_lat } = self.bounds;
+        west <= least_lon && south <= least_lat && east >= most_lon && north >= most_lat && metres > 0.0
+    }
+
+    /// Keeps to a box whose corners are at most so far away.
     fn limit(&mut self, metres: f64) -> Option<()> {
+        let Bounds { west, south, east, north } = self.square(metres);
+        self.bounds = Bounds {
+            west: self.bounds.west.max(west),
+            south: self.bounds.south.max(south),
+            east: self.bounds.east.min(east),
+            north: self.bounds.north.min(north),
+        };
+        (metres > 0.0).then_some(())
+    }
+
+    /// The box round the position whose corners are at most so far away: a line to any place in it is no longer than its
+    /// degrees, each as long as any is there.
+    fn square(&self, metres: f64) -> Bounds {
         let half_m = metres * std::f64::consts::FRAC_1_SQRT_2;
         let (across, along) = (half_m / self.metres_per_degree_lon, half_m / METRES_PER_DEGREE);
         let Position { lon, lat } = self.position;
-        self.bounds = Bounds {
-            west: self.bounds.west.max(lon - across),
-            south: self.bounds.south.max(lat - along),
-            east: self.bounds.east.min(lon + across),
-            north: self.bounds.north.min(lat + along),
-        };
-        (metres > 0.0).then_some(())
+        Bounds { west: lon - across, south: lat - along, east: lon + across, north: lat + along }
     }
 
     /// Cuts off the side with a box in which the position is not, so that most is left.
@@ -247,7 +252,7 @@ mod tests {
                         lon: lon + (fix.position.lon - lon) * 1e-9,
                         lat: lat + (fix.position.lat - lat) * 1e-9,
                     };
-                    match device.memberships.is_empty() {
+                    match device.stays.is_empty() {
                         true => prop_assert!(!zone.contains(inward), "{corner:?}"),
                         false => prop_assert!(!zone.is_left_at(inward), "{corner:?}"),
                     }
