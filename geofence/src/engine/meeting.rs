@@ -126,27 +126,26 @@ impl<'d, 'z> Meeting<'d, 'z> {
 
     /// Judges the stays in zones that are not at the position: it may be in their buffers, or far away.
     fn judge_others(&mut self, zones: &Around<'_>) {
-        let others: Vec<ZoneId> = self.others().collect();
-        if others.is_empty() {
+        if self.judged.iter().all(|judged| *judged) {
             return;
         }
-        for zone in zones.touching_among(others.into_iter().collect()) {
-            if let Some(i) = self.device.place_of(zone.id).filter(|i| !self.judged[*i]) {
+        let others = self.device.stays.iter().zip(&self.judged).filter(|(_, judged)| !**judged);
+        let others: Tags = others.map(|(stay, _)| stay.zone).collect();
+        for zone in zones.touching_among(others).chain(zones.left_among(others)) {
+            if others.may_hold(Tag::of(zone.id))
+                && let Some(i) = self.device.place_of(zone.id).filter(|i| !self.judged[*i])
+            {
                 self.judge_stay(i, zone, Lies::Somehow);
             }
         }
-        let others: Vec<ZoneId> = self.others().collect();
-        for zone in others {
+        for (i, stay) in self.device.stays.iter().enumerate() {
             // A zone that is not there any more is left by its change, which is on its way.
-            if let (Some(zone), Some(i)) = (zones.get(zone), self.device.place_of(zone)) {
+            if !self.judged[i]
+                && let Some(zone) = zones.get(stay.zone)
+            {
                 self.judge_stay(i, &zone, Lies::Somehow);
             }
         }
-    }
-
-    fn others(&self) -> impl Iterator<Item = ZoneId> {
-        let others = self.device.stays.iter().zip(&self.judged).filter(|(_, judged)| !**judged);
-        others.map(|(stay, _)| stay.zone)
     }
 
     /// Whether the fix is accurate enough for a zone, which may be asked its shape then.

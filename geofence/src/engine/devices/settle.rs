@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use geopush_model::Fix;
 
+use super::hot::Hot;
 use super::judge::Which;
 use super::take::{Arrival, Outcomes};
 use super::{Devices, Slot};
@@ -45,10 +46,7 @@ impl Devices {
         black_box(slots().filter_map(tile).fold(0, |sum, tile| sum ^ zones.touch(tile)));
         let stays = |slot: Slot| self.member(slot).map_or(&[][..], |device| &device.stays);
         black_box(slots().flat_map(stays).fold(0, |sum, stay| sum ^ stay.since.0));
-        let begin = |unsure: &Unsure<'_>| {
-            let hint = unsure.slot.and_then(tile);
-            zones.begin(unsure.arrival.tenant, unsure.fixes[0].position, hint)
-        };
+        let begin = |unsure: &Unsure<'_>| self.begin(zones, unsure.slot, unsure.arrival, &unsure.fixes[0]);
         let mut arounds: Vec<_> = few.iter().map(begin).collect();
         while arounds.iter_mut().fold(false, |any, around| any | around.step()) {}
         black_box(arounds.iter().fold(0, |sum, around| sum ^ around.touch_lists()));
@@ -57,6 +55,22 @@ impl Devices {
             sum ^ around.touch_zones(stays.iter().map(|stay| stay.zone).collect())
         }));
         arounds
+    }
+
+    /// Begins to look round a fix.
+    fn begin<'z>(
+        &self,
+        zones: &'z ZoneIndex,
+        slot: Option<Slot>,
+        arrival: &Arrival<'_>,
+        fix: &Fix,
+    ) -> Around<'z> {
+        let line = slot.map(|slot| &self.lines[slot.0]);
+        let around = zones.begin(arrival.tenant, fix.position, line.and_then(Hot::tile));
+        match line.filter(|line| line.member().is_some()) {
+            Some(line) => around.coming_from(line.position),
+            None => around,
+        }
     }
 
     fn settle_one(&mut self, zones: &ZoneIndex, unsure: &Unsure<'_>, first: &Around<'_>, out: &mut Outcomes) {
@@ -74,7 +88,7 @@ impl Devices {
         loop {
             let decided = self.glance_at(zones, slot, arrival, rest, out);
             let Some((fix, after)) = rest[decided..].split_first() else { break };
-            let around = zones.around(arrival.tenant, fix.position, self.lines[slot.0].tile());
+            let around = self.begin(zones, Some(slot), arrival, fix).stepped();
             self.judge((zones, &around), slot, (number, arrival), (Which::Further, fix), out);
             rest = after;
         }

@@ -18,6 +18,11 @@ impl Area {
     /// Parts that a box is cut into.
     pub const PARTS: usize = Self::SIDE * Self::SIDE;
 
+    /// Whether a position is in the box, in this turn of the globe.
+    pub fn holds(&self, position: Position) -> bool {
+        (self.west..=self.east).contains(&position.lon) && (self.south..=self.north).contains(&position.lat)
+    }
+
     /// Which of the parts holds a position of the box; on a border between them, one of the two.
     pub fn part_at(&self, position: Position) -> usize {
         let (xs, ys) = self.cuts();

@@ -10,6 +10,7 @@ use super::ZoneIndex;
 use super::area::Area;
 use super::cells::{Cell, Cells};
 use super::node::Node;
+use super::spot::Spot;
 use super::tiles::Stamp;
 use crate::engine::PreparedZone;
 use crate::engine::tags::Tags;
@@ -22,34 +23,11 @@ use crate::engine::tags::Tags;
 pub struct Around<'a> {
     index: &'a ZoneIndex,
     tenant: TenantId,
-    position: Position,
     stamp: Stamp,
     zones: Guard<Arc<Node>>,
-    way: Way,
-    /// The box at the way's end.
-    area: Area,
-}
-
-/// A way from a tile's root towards a leaf: the parts' numbers, four bits each, the first one lowest.
-#[derive(Clone, Copy, Debug, Default)]
-struct Way {
-    numbers: u32,
-    depth: u32,
-}
-
-const _: () = assert!(Area::PARTS <= 1 << Way::BITS && Node::MAX_DEPTH as u32 * Way::BITS <= u32::BITS);
-
-impl Way {
-    const BITS: u32 = 4;
-
-    fn with(self, number: usize) -> Self {
-        let Self { numbers, depth } = self;
-        Self { numbers: numbers | (number as u32) << (depth * Self::BITS), depth: depth + 1 }
-    }
-
-    fn number(self, depth: u32) -> usize {
-        (self.numbers >> (depth * Self::BITS)) as usize % (1 << Self::BITS)
-    }
+    here: Spot,
+    /// Where the device was before, if that is in the same tile: the zones that it was in are listed there.
+    before: Option<Spot>,
 }
 
 impl<'a> Around<'a> {
@@ -62,38 +40,39 @@ impl<'a> Around<'a> {
         area: Area,
         position: Position,
     ) -> Self {
-        Self { index, tenant, position, stamp, zones, way: Way::default(), area }
+        Self { index, tenant, stamp, zones, here: Spot::new(position, area), before: None }
+    }
+
+    /// The same for a device in zones that was there before; to be said before the first step.
+    pub(in crate::engine) fn coming_from(self, before: Position) -> Self {
+        let root = self.here.area;
+        Self { before: root.holds(before).then(|| Spot::new(before, root)), ..self }
     }
 
     /// Goes on to the part of the box that the position is in; `false` where there are no smaller ones.
     pub(in crate::engine) fn step(&mut self) -> bool {
-        let is_cut = self.node().parts.is_some();
-        if is_cut {
-            let number = self.area.part_at(self.position);
-            self.area = self.area.part(number);
-            self.way = self.way.with(number);
-        }
-        is_cut
+        let Self { zones, here, before, .. } = self;
+        here.step(zones) | before.as_mut().is_some_and(|before| before.step(zones))
     }
 
     /// Goes as far as possible.
-    pub(super) fn stepped(mut self) -> Self {
+    pub(in crate::engine) fn stepped(mut self) -> Self {
         while self.step() {}
         self
     }
 
     /// Something of each line of the lists, to have asked the memory for them.
     pub(in crate::engine) fn touch_lists(&self) -> usize {
-        self.node().listings.touch()
+        self.node().listings.touch() ^ self.node_before().map_or(0, |node| node.listings.touch())
     }
 
     /// Something of each zone that a device in such zones will look at, to have asked the memory for them.
     pub(in crate::engine) fn touch_zones(&self, stays: Tags) -> u64 {
-        let cell = Cell::at(self.position, &self.area);
-        let sum = self.covering().fold(0, |sum, zone| sum ^ zone.touch());
-        self.node().listings.marked().fold(sum, |sum, (mark, zone)| {
-            if mark.cells.contain(cell) || stays.may_hold(mark.tag) { sum ^ zone.touch() } else { sum }
-        })
+        let cell = Cell::at(self.here.position, &self.here.area);
+        let touched = self.node().listings.marked();
+        let touched = touched.filter(|(mark, _)| mark.cells.contain(cell) || stays.may_hold(mark.tag));
+        let zones = self.covering().chain(touched.map(|(_, zone)| zone)).chain(self.left_among(stays));
+        zones.fold(0, |sum, zone| sum ^ zone.touch())
     }
 
     /// The tile that answered, and its state at that moment.
@@ -103,7 +82,7 @@ impl<'a> Around<'a> {
 
     /// A box round the position, borders included, where [`Self::covering`] and [`Self::touching`] are all there is.
     pub fn bounds(&self) -> Bounds {
-        self.area.bounds()
+        self.here.area.bounds()
     }
 
     /// The zones that contain every position of [`Self::bounds`].
@@ -121,10 +100,18 @@ impl<'a> Around<'a> {
         self.node().listings.touching_among(zones)
     }
 
+    /// Zones that the device was near [before](Self::coming_from) and that may be among some: told without a look at most
+    /// others.
+    pub(in crate::engine) fn left_among(&self, zones: Tags) -> impl Iterator<Item = &Arc<PreparedZone>> {
+        self.node_before()
+            .into_iter()
+            .flat_map(move |node| node.listings.covering().iter().chain(node.listings.touching_among(zones)))
+    }
+
     /// Those of [`Self::touching`] that may contain a position of [`Self::bounds`]: told by boxes, without a look at the
     /// others.
     pub fn touching_at(&self, position: Position) -> impl Iterator<Item = &Arc<PreparedZone>> {
-        let cell = Cell::at(position, &self.area);
+        let cell = Cell::at(position, &self.here.area);
         self.node().listings.marked().filter(move |(mark, _)| mark.cells.contain(cell)).map(|(_, zone)| zone)
     }
 
@@ -138,8 +125,8 @@ impl<'a> Around<'a> {
         kept: Tags,
         are_kept: impl Fn(&PreparedZone) -> bool,
     ) -> Bounds {
-        let cell = Cell::at(position, &self.area);
-        let whole = Cells::of_bounds(&bounds, &self.area);
+        let cell = Cell::at(position, &self.here.area);
+        let whole = Cells::of_bounds(&bounds, &self.here.area);
         let mut cells = whole;
         for (mark, zone) in self.node().listings.marked() {
             let others = &mark.cells;
@@ -147,7 +134,7 @@ impl<'a> Around<'a> {
                 cells = cells.beside(others, cell);
             }
         }
-        let Bounds { west, south, east, north } = cells.bounds(&self.area);
+        let Bounds { west, south, east, north } = cells.bounds(&self.here.area);
         Bounds {
             west: bounds.west.max(west),
             south: bounds.south.max(south),
@@ -163,18 +150,17 @@ impl<'a> Around<'a> {
         listed.cloned().or_else(|| self.index.get(self.tenant, zone))
     }
 
-    /// From the root to the way's end.
     fn nodes(&self) -> impl Iterator<Item = &Node> {
-        let (way, mut depth) = (self.way, 0);
-        std::iter::successors(Some(&**self.zones), move |node| {
-            let parts = node.parts.as_ref().filter(|_| depth < way.depth)?;
-            depth += 1;
-            Some(&*parts[way.number(depth - 1)])
-        })
+        self.here.nodes(&self.zones)
     }
 
-    /// At the way's end.
     fn node(&self) -> &Node {
-        self.nodes().last().expect("a way has an end")
+        self.here.node(&self.zones)
+    }
+
+    /// Where the device was before, unless that is where it is.
+    fn node_before(&self) -> Option<&Node> {
+        let node = self.before?.node(&self.zones);
+        (!std::ptr::eq(node, self.node())).then_some(node)
     }
 }

@@ -27,6 +27,7 @@ mod node;
 mod placement;
 mod region;
 mod shards;
+mod spot;
 mod squares;
 mod tiles;
 

@@ -93,15 +93,11 @@ impl Region {
     /// The box in the turn of the globe in which the position is in it; `None` if it is in none.
     #[inline]
     pub fn area_round(&self, position: Position) -> Option<Area> {
-        let holds = |area: &Area| {
-            (area.west..=area.east).contains(&position.lon)
-                && (area.south..=area.north).contains(&position.lat)
-        };
         let area = self.area();
-        if holds(&area) {
+        if area.holds(position) {
             return Some(area);
         }
-        Some(area.turned_back()).filter(holds)
+        Some(area.turned_back()).filter(|area| area.holds(position))
     }
 }
 
