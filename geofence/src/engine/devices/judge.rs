@@ -1,5 +1,6 @@
 //! Fixes that may change something: the state machine decides, and where the next ones will not is found anew.
 
+use geopush_geometry::Position;
 use geopush_model::Fix;
 
 use super::take::{Arrival, Outcomes};
@@ -29,6 +30,7 @@ impl Devices {
             Which::First | Which::Further => Vec::new(),
         };
         let counts = &mut out.counts;
+        let came_far = which == Which::Further && came_far(self.lines[slot.0].position, fix.position);
         let mut said = std::mem::take(&mut self.scratch);
         self.change(
             slot,
@@ -46,6 +48,7 @@ impl Devices {
                 counts.inaccurate += u64::from(met.inaccurate);
                 counts.exact_tests += met.exact_tests;
                 match outcome {
+                    FixOutcome::Applied if came_far => Safe::unknown(around),
                     FixOutcome::Applied => Safe::of(device, around),
                     // The zones that were asked are not those round its last fix.
                     FixOutcome::Late | FixOutcome::Duplicate => Safe::NOWHERE,
@@ -71,4 +74,12 @@ impl Devices {
         out.counts.exact_tests += near.len() as u64;
         leg.crossings(near)
     }
+}
+
+/// Whether a device came so far since its last fix that it will hardly be near here at the next one: some 3 km, or less at
+/// high latitudes. Then to look for a box costs more than to be asked once more.
+fn came_far(from: Position, to: Position) -> bool {
+    const FAR: f64 = 1.0 / 32.0;
+    let across = (from.lon - to.lon).abs();
+    (from.lat - to.lat).abs() > FAR || across.min(360.0 - across) > FAR
 }

@@ -4,11 +4,10 @@ use std::hint::black_box;
 
 use geopush_model::Fix;
 
-use super::hot::Hot;
 use super::judge::Which;
 use super::take::{Arrival, Outcomes};
 use super::{Devices, Slot};
-use crate::engine::{Around, ZoneIndex};
+use crate::engine::{Around, TileId, ZoneIndex};
 
 /// The fixes of an arrival from the first that a glance does not decide.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +45,18 @@ impl Devices {
         black_box(slots().filter_map(tile).fold(0, |sum, tile| sum ^ zones.touch(tile)));
         let stays = |slot: Slot| self.member(slot).map_or(&[][..], |device| &device.stays);
         black_box(slots().flat_map(stays).fold(0, |sum, stay| sum ^ stay.since.0));
-        let begin = |unsure: &Unsure<'_>| self.begin(zones, unsure.slot, unsure.arrival, &unsure.fixes[0]);
-        let mut arounds: Vec<_> = few.iter().map(begin).collect();
+        let hints: Vec<_> = few
+            .iter()
+            .map(|unsure| {
+                let (before, position) = (unsure.slot.and_then(tile), unsure.fixes[0].position);
+                zones.tile_at(unsure.arrival.tenant, position, before)
+            })
+            .collect();
+        black_box(hints.iter().flatten().fold(0, |sum, tile| sum ^ zones.touch(*tile)));
+        let begin = |(unsure, hint): (&Unsure<'_>, Option<TileId>)| {
+            self.begin(zones, hint, unsure.slot, unsure.arrival, &unsure.fixes[0])
+        };
+        let mut arounds: Vec<_> = few.iter().zip(hints).map(begin).collect();
         while arounds.iter_mut().fold(false, |any, around| any | around.step()) {}
         black_box(arounds.iter().fold(0, |sum, around| sum ^ around.touch_lists()));
         let round_stays = few.iter().map(|unsure| unsure.slot.map_or(&[][..], stays)).zip(&arounds);
@@ -61,12 +70,13 @@ impl Devices {
     fn begin<'z>(
         &self,
         zones: &'z ZoneIndex,
+        hint: Option<TileId>,
         slot: Option<Slot>,
         arrival: &Arrival<'_>,
         fix: &Fix,
     ) -> Around<'z> {
+        let around = zones.begin(arrival.tenant, fix.position, hint);
         let line = slot.map(|slot| &self.lines[slot.0]);
-        let around = zones.begin(arrival.tenant, fix.position, line.and_then(Hot::tile));
         match line.filter(|line| line.member().is_some()) {
             Some(line) => around.coming_from(line.position),
             None => around,
@@ -88,7 +98,8 @@ impl Devices {
         loop {
             let decided = self.glance_at(zones, slot, arrival, rest, out);
             let Some((fix, after)) = rest[decided..].split_first() else { break };
-            let around = self.begin(zones, Some(slot), arrival, fix).stepped();
+            let hint = self.lines[slot.0].tile();
+            let around = self.begin(zones, hint, Some(slot), arrival, fix).stepped();
             self.judge((zones, &around), slot, (number, arrival), (Which::Further, fix), out);
             rest = after;
         }

@@ -1,12 +1,15 @@
 //! Where things are found by name: zones, tiles and tenants.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use geopush_model::{TenantId, ZoneId};
 use h3o::CellIndex;
+use hashbrown::DefaultHashBuilder;
 
 use super::huge::HugeZones;
+use super::numbers::Numbers;
 use super::shards::{Change, Shards};
 use super::tiles::{TileId, Tiles};
 use crate::engine::PreparedZone;
@@ -34,24 +37,32 @@ impl ZonesById {
 
 /// All tiles by tenant and cell; an entry is the tile's number alone, and the tile knows the rest.
 #[derive(Debug, Default)]
-pub(super) struct TilesByCell(Shards<TileId, { 1 << 12 }>);
+pub(super) struct TilesByCell {
+    hasher: DefaultHashBuilder,
+    numbers: Numbers,
+}
 
 impl TilesByCell {
     #[inline]
     pub fn get(&self, tiles: &Tiles, tenant: TenantId, cell: CellIndex) -> Option<TileId> {
-        self.0.find(self.0.hash(&(tenant, Some(cell))), |id| {
-            let tile = tiles.get(*id);
+        let found = self.numbers.find(self.hash(tenant, Some(cell)), |number| {
+            let tile = tiles.get(TileId::of_number(number));
             tile.cell == Some(cell) && tile.tenant == tenant
-        })
+        });
+        found.map(TileId::of_number)
     }
 
+    /// To be called by one thread at a time.
     pub fn add(&self, tiles: &Tiles, new: &[TileId]) {
-        let hash_of = |id: &TileId| {
+        for id in new {
             let tile = tiles.get(*id);
-            self.0.hash(&(tile.tenant, tile.cell))
-        };
-        let changes = new.iter().map(|id| (hash_of(id), Change::Put(*id))).collect();
-        self.0.change(changes, hash_of, |a, b| a == b);
+            self.numbers.add(self.hash(tile.tenant, tile.cell), id.number());
+        }
+    }
+
+    #[inline]
+    fn hash(&self, tenant: TenantId, cell: Option<CellIndex>) -> u64 {
+        self.hasher.hash_one((tenant, cell))
     }
 }
 

@@ -24,6 +24,7 @@ mod huge;
 mod listing;
 mod lying;
 mod node;
+mod numbers;
 mod placement;
 mod region;
 mod shards;
@@ -122,6 +123,24 @@ impl ZoneIndex {
                 };
                 Around::new(self, tenant, stamp, zones, area, position)
             })
+        })
+    }
+
+    /// The tenant's tile in whose region a position is, if there is one: a better hint. Nothing that it does keeps a
+    /// thread from asking the memory for the next position's at the same time.
+    pub(super) fn tile_at(
+        &self,
+        tenant: TenantId,
+        position: Position,
+        hint: Option<TileId>,
+    ) -> Option<TileId> {
+        let is_there = |id: &TileId| {
+            let tile = self.tiles.get(*id);
+            tile.tenant == tenant && tile.region.area_round(position).is_some()
+        };
+        hint.filter(is_there).or_else(|| {
+            let (cell, _) = self.squares.place(position)?;
+            self.tiles_by_cell.get(&self.tiles, tenant, cell)
         })
     }
 

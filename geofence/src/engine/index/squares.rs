@@ -1,20 +1,36 @@
 //! Which regions hold a position, without computing its cell.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::hash::BuildHasher;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use geopush_geometry::{Bounds, Position};
+use hashbrown::DefaultHashBuilder;
 
+use super::numbers::Numbers;
 use super::placement::{Place, Placer, middle};
-use super::shards::{Change, Shards};
 
 /// The globe in squares of an eighth of a degree, of which those are remembered where devices are: each with the cells
 /// whose regions meet it. To compute a position's cell takes longer than all else that is asked there; any region that
 /// holds the position will do.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Squares {
-    by_number: Shards<Arc<Square>, { 1 << 10 }>,
-    len: AtomicUsize,
+    hasher: DefaultHashBuilder,
+    /// Where a square is in the list.
+    places: Numbers,
+    /// In chunks, each made when its first square is added.
+    list: Box<[OnceLock<Chunk>]>,
+    len: AtomicU32,
+}
+
+type Chunk = Box<[OnceLock<Square>]>;
+
+impl Default for Squares {
+    fn default() -> Self {
+        let list = (0..Self::MOST / Self::CHUNK).map(|_| OnceLock::new()).collect();
+        let (hasher, places) = (DefaultHashBuilder::default(), Numbers::default());
+        Self { hasher, places, list, len: AtomicU32::new(0) }
+    }
 }
 
 #[derive(Debug)]
@@ -28,7 +44,8 @@ impl Squares {
     /// From here on to the poles cells are computed: regions there hold more and more squares.
     const MOST_LAT: f64 = 80.0;
     /// Squares remembered, in some 15 MB: as many as a thousand towns have. Others are found anew each time.
-    const MOST: usize = 1 << 16;
+    const MOST: u32 = 1 << 16;
+    const CHUNK: u32 = 1 << 8;
     /// Degrees: less than any cell is away from its region's border.
     const DEPTH: f64 = 1.0 / 512.0;
     /// No square has as many cells.
@@ -38,27 +55,31 @@ impl Squares {
     #[inline]
     pub fn place(&self, position: Position) -> Option<Place> {
         let number = number(position)?;
-        let is_it = |square: &Arc<Square>| square.number == number;
-        self.by_number.with(self.by_number.hash(&number), is_it, |square| {
-            square.places.iter().find(|(_, region)| region.depth(position) > Self::DEPTH).copied()
-        })?
+        let at = |at: u32| {
+            let chunk = self.list[(at / Self::CHUNK) as usize].get()?;
+            chunk[(at % Self::CHUNK) as usize].get()
+        };
+        let is_it = |place| at(place).is_some_and(|square| square.number == number);
+        let square = self.places.find(self.hasher.hash_one(number), is_it).and_then(at)?;
+        square.places.iter().find(|(_, region)| region.depth(position) > Self::DEPTH).copied()
     }
 
     /// Remembers the square of a position, if there is room; to be called by one thread at a time.
     pub fn add(&self, position: Position, placer: &mut Placer) {
         if let Some(number) = number(position)
-            && self.len.load(Ordering::Relaxed) < Self::MOST
+            && let at = self.len.load(Ordering::Relaxed)
+            && at < Self::MOST
             && self.place(position).is_none()
             && let Some(mut places) = placer.meeting(&[bounds_round(position)], Self::MOST_PLACES)
         {
             // Those that are most likely to be found come first.
             let middle = middle(&bounds_round(position));
             places.sort_by(|(_, a), (_, b)| b.depth(middle).total_cmp(&a.depth(middle)));
-            let hash_of = |square: &Arc<Square>| self.by_number.hash(&square.number);
-            let new = Arc::new(Square { number, places: places.into() });
-            let changes = vec![(hash_of(&new), Change::Put(new))];
-            self.by_number.change(changes, hash_of, |a, b| a.number == b.number);
-            self.len.fetch_add(1, Ordering::Relaxed);
+            let chunk = self.list[(at / Self::CHUNK) as usize]
+                .get_or_init(|| (0..Self::CHUNK).map(|_| OnceLock::new()).collect());
+            chunk[(at % Self::CHUNK) as usize].get_or_init(|| Square { number, places: places.into() });
+            self.places.add(self.hasher.hash_one(number), at);
+            self.len.store(at + 1, Ordering::Relaxed);
         }
     }
 }

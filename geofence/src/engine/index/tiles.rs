@@ -14,6 +14,16 @@ use super::region::Region;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TileId(u32);
 
+impl TileId {
+    pub(super) fn number(self) -> u32 {
+        self.0
+    }
+
+    pub(super) fn of_number(number: u32) -> Self {
+        Self(number)
+    }
+}
+
 /// A tile as it was at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stamp {

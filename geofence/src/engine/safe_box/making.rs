@@ -26,15 +26,20 @@ impl Safe {
     pub(in crate::engine) const NOWHERE: Self =
         Self { safe_box: SafeBox::EMPTY, stamp: Stamp::NONE, until: UnixMillis(i64::MIN) };
 
+    /// Nothing but the tile.
+    pub(in crate::engine) fn unknown(around: &Around<'_>) -> Self {
+        Self { stamp: around.stamp(), ..Self::NOWHERE }
+    }
+
     /// Round the last fix of a device that was just judged by these zones.
     pub(in crate::engine) fn of(device: &Device, around: &Around<'_>) -> Self {
-        let stamp = around.stamp();
-        match Room::of(device, around) {
-            Some(room) => {
-                Self { safe_box: SafeBox::within(&room.bounds, room.position), stamp, until: room.until }
-            }
-            None => Self { stamp, ..Self::NOWHERE },
-        }
+        Room::of(device, around).map_or_else(
+            || Self::unknown(around),
+            |Room { bounds, position, until, .. }| {
+                let safe_box = SafeBox::within(&bounds, position);
+                Self { safe_box, stamp: around.stamp(), until }
+            },
+        )
     }
 }
 
