@@ -1,8 +1,9 @@
 //! How fast the evaluator works off a backlog on Kafka, against a null stage: the same clients with the same settings,
 //! the same records in and out, and nothing in between.
 //!
-//! Each run has topics of its own, filled alike. A round has one run of each kind: the evaluator, the null stage in
-//! transactions, the null stage at least once. The null stages commit as many pings at once as the evaluator did.
+//! A round has one run of each kind: the evaluator, the null stage in transactions, the null stage at least once. Each
+//! run of the evaluator has topics of its own, filled alike; the null stages leave nothing behind that the next would
+//! meet, and share theirs. They commit as many pings at once as the evaluator did.
 
 mod backlog;
 
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use geopush_geofence::{Dependencies, GeofenceConfig};
-use geopush_log::baseline::{Guarantee, NullStage};
+use geopush_log::baseline::{Baseline, Guarantee, NullStage};
 use geopush_log::{KafkaLog, KafkaOptions, Record, SharedLog, Topic};
 use geopush_model::{Transition, UnixMillis, Wire as _};
 use geopush_service::BoxError;
@@ -39,9 +40,6 @@ use backlog::Backlog;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often the ends of partitions are looked at until they hold everything.
 const LOOK: Duration = Duration::from_millis(20);
-/// The null stages' group.
-const GROUP: &str = "bench.null";
-
 /// What to work off, and how often.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -85,6 +83,16 @@ struct Example {
     at_once: u64,
 }
 
+/// What the null stages work on.
+struct Null<'a> {
+    baseline: Baseline,
+    /// How many pings each partition has.
+    inputs: Vec<u64>,
+    example: &'a Example,
+    /// Each run's group, since each begins at the beginning.
+    groups: Vec<String>,
+}
+
 /// A run that counts.
 struct Run {
     timeline: Timeline,
@@ -103,8 +111,8 @@ pub async fn run(plan: Plan, brokers: &str, report: &mut Report) -> Result<(), B
     let town = Town::new(plan.seed, plan.zones);
     let backlog = Backlog::new(&town, plan.phones, plan.pings, now)?;
     let metrics = telemetry::init(LogFormat::Text, "warn")?;
-    // Filled and worked off.
-    let total = (plan.rounds + 1) * Kind::ALL.len() * 2 * plan.pings;
+    // The evaluator's are filled and worked off, and the null stages' are filled once.
+    let total = ((plan.rounds + 1) * (Kind::ALL.len() + 1) + 1) * plan.pings;
     let bar = progress::bar("pings", total as u64)?;
     let bench = Bench { plan, brokers: brokers.to_owned(), backlog, metrics, bar };
     bench.rounds(report).await
@@ -129,6 +137,9 @@ impl Bench {
         let (example, first) = self.evaluate().await?;
         let transitions = self.transitions_are_right(&example)?;
         let published = [first.published, example.outputs.iter().map(|of| of.len() as u64).sum()];
+        let (kafka, log) = self.open().await?;
+        let inputs = self.ends(&log).await?;
+        let mut null = Null { baseline: kafka.baseline(), inputs, example: &example, groups: Vec::new() };
         for round in 0..=self.plan.rounds {
             // Whoever comes later finds the servers warmer and fuller: they take turns.
             let turns = (0..Kind::ALL.len()).map(|turn| Kind::ALL[(turn + round) % Kind::ALL.len()]);
@@ -136,8 +147,8 @@ impl Bench {
                 self.bar.set_message(kind.name());
                 let run = match kind {
                     Kind::Evaluator => self.evaluate().await?.1,
-                    Kind::Null => self.null(&example, Guarantee::ExactlyOnce).await?,
-                    Kind::NullAtLeastOnce => self.null(&example, Guarantee::AtLeastOnce).await?,
+                    Kind::Null => self.null(&mut null, Guarantee::ExactlyOnce).await?,
+                    Kind::NullAtLeastOnce => self.null(&mut null, Guarantee::AtLeastOnce).await?,
                 };
                 let done = run.timeline.total();
                 all.compare(
@@ -152,6 +163,8 @@ impl Bench {
             }
         }
         self.bar.finish_and_clear();
+        log.close().await;
+        null.baseline.remove(&null.groups.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         tell(report, &runs, &example);
         report.checks.extend([all, same, transitions]);
         Ok(())
@@ -209,22 +222,19 @@ impl Bench {
         Ok((Example { outputs, at_once }, Run { timeline, published, transactions, cpu_s }))
     }
 
-    async fn null(&self, example: &Example, guarantee: Guarantee) -> Result<Run, BoxError> {
-        let (kafka, log) = self.open().await?;
-        let inputs = self.ends(&log).await?;
-        let outputs = example.outputs.clone();
-        let at_once = example.at_once;
-        let stage =
-            NullStage { group: GROUP.to_owned(), input: Topic::Pings, inputs, outputs, at_once, guarantee };
+    async fn null(&self, null: &mut Null<'_>, guarantee: Guarantee) -> Result<Run, BoxError> {
+        let group = format!("bench.null-{}", null.groups.len());
+        null.groups.push(group.clone());
+        let (inputs, outputs) = (null.inputs.clone(), null.example.outputs.clone());
+        let at_once = null.example.at_once;
+        let stage = NullStage { group, input: Topic::Pings, inputs, outputs, at_once, guarantee };
         let done = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&done);
         let shown = progress::follow(&self.bar, move || counted.load(Ordering::Relaxed));
-        let (baseline, cpu) = (kafka.baseline(), process_cpu_seconds());
+        let (baseline, cpu) = (null.baseline.clone(), process_cpu_seconds());
         let ran = tokio::task::spawn_blocking(move || baseline.run(&stage, &done)).await??;
         let cpu_s = process_cpu_seconds() - cpu;
         drop(shown);
-        log.close().await;
-        kafka.baseline().remove(&[GROUP]).await?;
         let transactions = ran.commits.len() as u64;
         let timeline = Timeline { began: ran.began, marks: ran.commits };
         Ok(Run { timeline, published: ran.published, transactions, cpu_s })

@@ -71,7 +71,8 @@ pub struct NullRun {
     pub published: u64,
 }
 
-/// Runs null stages on a log's cluster, with its settings.
+/// Runs null stages on a log's cluster, with its settings. Cheap to clone.
+#[derive(Clone)]
 pub struct Baseline {
     core: Arc<Core>,
 }

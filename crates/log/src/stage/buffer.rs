@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use crate::{Batch, Given, Offset};
 
 /// An input with more than this buffered is paused,
-const PAUSE_RECORDS: usize = 1_000;
+const PAUSE_RECORDS: usize = 4_000;
 const PAUSE_BYTES: usize = 1 << 20;
 /// and resumed when both are down to this part.
 const RESUME_PART: usize = 4;

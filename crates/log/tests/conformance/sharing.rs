@@ -170,7 +170,7 @@ pub async fn batches_are_bounded(harness: &dyn Harness) {
     let (mut pings, mut pushes) = (0, 0);
     while pings < 5_000 || pushes < 5 {
         let Event::Batch { batch, .. } = event(&mut group).await else { continue };
-        assert!(batch.records.len() <= 1_000);
+        assert!(batch.records.len() <= 4_000);
         match batch.input {
             0 => pings += batch.records.len(),
             _ => {

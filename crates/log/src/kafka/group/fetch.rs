@@ -22,7 +22,7 @@ const POLL: Duration = Duration::from_millis(10);
 /// How long to wait for the topics' leaders.
 const METADATA: Duration = Duration::from_secs(5);
 /// A batch has at most this many records,
-const BATCH_RECORDS: usize = 1_000;
+const BATCH_RECORDS: usize = 4_000;
 /// and ends with the record that brings it to this many bytes.
 const BATCH_BYTES: usize = 1 << 20;
 /// Of a paused input so many records or bytes are held.
