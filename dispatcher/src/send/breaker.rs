@@ -23,7 +23,8 @@ const LONGEST_ASKED: Duration = Duration::from_secs(3600);
 pub enum Health {
     /// It does its work, whatever it thinks of the push.
     Well,
-    /// It takes no more for now: as many of these as of good answers take the lane out for this long.
+    /// It takes no more for now: as many of these as of good answers take the lane out for this long. A single one may
+    /// be about one message alone, and says nothing of the others.
     Limited(Duration),
     /// It failed; its Retry-After, if it gave one.
     Ill(Option<Duration>),
@@ -57,13 +58,23 @@ pub struct Breaker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Closed,
-    Out { until: Instant },
-    HalfOpen { probing: bool },
+    Out { until: Instant, why: Why },
+    HalfOpen { probing: bool, why: Why },
+}
+
+/// Why a lane went out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// Its provider failed, or asked for silence.
+    Ill,
+    /// Its provider takes no more for now.
+    Limited,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
     failed: u32,
+    limited: u32,
     all: u32,
 }
 
@@ -84,27 +95,27 @@ impl Breaker {
     pub fn gate(&mut self, now: Instant) -> Gate {
         match self.state {
             State::Closed => Gate::Open,
-            State::Out { until } if until > now => Gate::Out(until - now),
-            State::Out { .. } => {
-                self.state = State::HalfOpen { probing: false };
+            State::Out { until, .. } if until > now => Gate::Out(until - now),
+            State::Out { why, .. } => {
+                self.state = State::HalfOpen { probing: false, why };
                 Gate::Open
             }
-            State::HalfOpen { probing: false } => Gate::Open,
-            State::HalfOpen { probing: true } => Gate::Probing,
+            State::HalfOpen { probing: false, .. } => Gate::Open,
+            State::HalfOpen { probing: true, .. } => Gate::Probing,
         }
     }
 
     /// A request goes out. True if it is the probe.
     pub fn begin(&mut self) -> bool {
         match &mut self.state {
-            State::HalfOpen { probing } => !std::mem::replace(probing, true),
+            State::HalfOpen { probing, .. } => !std::mem::replace(probing, true),
             State::Closed | State::Out { .. } => false,
         }
     }
 
     /// The probe says nothing: it never went out. The next request is one.
     pub fn probe_lost(&mut self) {
-        if let State::HalfOpen { probing } = &mut self.state {
+        if let State::HalfOpen { probing, .. } = &mut self.state {
             *probing = false;
         }
     }
@@ -114,16 +125,25 @@ impl Breaker {
         match self.state {
             State::Closed => self.count(health, now),
             State::HalfOpen { .. } if !probe => {}
-            State::HalfOpen { .. } => match health {
-                Health::Well => self.close(now),
-                Health::Limited(asked) | Health::Ill(Some(asked)) => self.open(asked, now),
-                Health::Ill(None) | Health::Cut => self.open(Duration::ZERO, now),
-            },
-            // What was sent before comes in late; only a longer wish is heard.
-            State::Out { until } => {
-                if let Health::Limited(asked) | Health::Ill(Some(asked)) = health {
-                    self.state = State::Out { until: until.max(now + asked.min(LONGEST_ASKED)) };
+            State::HalfOpen { why, .. } => match (health, why) {
+                (Health::Well, _) => self.close(now),
+                // It does its work again, and only this message has to wait.
+                (Health::Limited(_), Why::Ill) => {
+                    self.close(now);
+                    self.count(health, now);
                 }
+                (Health::Limited(asked), Why::Limited) => self.open(asked, Why::Limited, now),
+                (Health::Ill(asked), _) => self.open(asked.unwrap_or_default(), Why::Ill, now),
+                (Health::Cut, _) => self.open(Duration::ZERO, Why::Ill, now),
+            },
+            // What was sent before comes in late; only a longer wish is heard, and of a limit only where it is the
+            // lane's.
+            State::Out { until, why } => {
+                let asked = match (health, why) {
+                    (Health::Limited(asked), Why::Limited) | (Health::Ill(Some(asked)), _) => asked,
+                    _ => return,
+                };
+                self.state = State::Out { until: until.max(now + asked.min(LONGEST_ASKED)), why };
             }
         }
     }
@@ -131,7 +151,7 @@ impl Breaker {
     /// No connection is open and none could be opened: out at once.
     pub fn unreachable(&mut self, now: Instant) {
         if !matches!(self.state, State::Out { .. }) {
-            self.open(Duration::ZERO, now);
+            self.open(Duration::ZERO, Why::Ill, now);
         }
     }
 
@@ -139,10 +159,10 @@ impl Breaker {
     pub fn pause(&mut self, pause: Duration, now: Instant) {
         let asked = now + pause.min(LONGEST_ASKED);
         let until = match self.state {
-            State::Out { until } => until.max(asked),
+            State::Out { until, .. } => until.max(asked),
             State::Closed | State::HalfOpen { .. } => asked,
         };
-        self.state = State::Out { until };
+        self.state = State::Out { until, why: Why::Ill };
     }
 
     /// Whether it is out or being tried.
@@ -163,7 +183,10 @@ impl Breaker {
                 self.consecutive = 0;
                 return;
             }
-            Health::Limited(asked) => asked,
+            Health::Limited(asked) => {
+                self.windows[0].limited += 1;
+                asked
+            }
             Health::Ill(asked) => {
                 self.consecutive += 1;
                 asked.unwrap_or_default()
@@ -174,20 +197,26 @@ impl Breaker {
             }
         };
         self.windows[0].failed += 1;
-        let (all, failed) =
-            (self.windows[0].all + self.windows[1].all, self.windows[0].failed + self.windows[1].failed);
-        if self.consecutive >= CONSECUTIVE || (all >= ENOUGH && failed * 2 >= all) {
-            self.open(asked, now);
+        let of_both = |count: fn(&Window) -> u32| self.windows.iter().map(count).sum::<u32>();
+        let (all, failed, limited) = (of_both(|w| w.all), of_both(|w| w.failed), of_both(|w| w.limited));
+        if self.consecutive < CONSECUTIVE && (all < ENOUGH || failed * 2 < all) {
+            return;
+        }
+        match health {
+            // The last straw may be about one message alone: how long it is to wait is not the lane's.
+            Health::Limited(_) if limited * 2 < all => self.open(Duration::ZERO, Why::Ill, now),
+            Health::Limited(_) => self.open(asked, Why::Limited, now),
+            _ => self.open(asked, Why::Ill, now),
         }
     }
 
-    fn open(&mut self, asked: Duration, now: Instant) {
+    fn open(&mut self, asked: Duration, why: Why, now: Instant) {
         if self.state == State::Closed && now.saturating_duration_since(self.closed_at) > RECOVERY {
             self.failures = 0;
         }
         let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
         self.failures += 1;
-        self.state = State::Out { until: now + pause.max(asked.min(LONGEST_ASKED)) };
+        self.state = State::Out { until: now + pause.max(asked.min(LONGEST_ASKED)), why };
     }
 
     fn close(&mut self, now: Instant) {
@@ -279,6 +308,41 @@ mod tests {
             assert_eq!(breaker.gate(later), expected, "{health:?}");
             assert!(!breaker.begin() || expected != Gate::Open);
         }
+    }
+
+    #[test]
+    fn a_limit_of_one_message_holds_no_lane_that_is_out_for_another_reason() {
+        let now = Instant::now();
+        let hour = Health::Limited(S(3_600));
+        // It comes in late, while the lane is out.
+        let mut breaker = out(now);
+        breaker.report(hour, false, now);
+        assert_eq!(breaker.gate(now), Gate::Out(FIRST_PAUSE));
+        // It is the probe: the provider answers again.
+        let later = now + FIRST_PAUSE;
+        assert_eq!(breaker.gate(later), Gate::Open);
+        assert!(breaker.begin());
+        breaker.report(hour, true, later);
+        assert_eq!(breaker.gate(later), Gate::Open);
+        assert!(!breaker.is_out());
+        // It is the last of many failures.
+        let mut breaker = Breaker::new(now);
+        let half = (0..19).map(|n| if n % 2 == 0 { Health::Well } else { ILL });
+        assert!(!reports(&mut breaker, now, half));
+        assert!(reports(&mut breaker, now, [hour]));
+        assert_eq!(breaker.gate(now), Gate::Out(FIRST_PAUSE));
+    }
+
+    #[test]
+    fn a_lane_that_is_limited_is_tried_again_and_left_alone_again() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(now);
+        assert!(reports(&mut breaker, now, [Health::Limited(S(30)); 20]));
+        let later = now + S(30);
+        assert_eq!(breaker.gate(later), Gate::Open);
+        assert!(breaker.begin());
+        breaker.report(Health::Limited(S(40)), true, later);
+        assert_eq!(breaker.gate(later), Gate::Out(S(40)));
     }
 
     #[test]

@@ -45,8 +45,9 @@ async fn fates(world: &World, count: usize) -> Vec<Fate> {
                 world.fault(fault(400, "INVALID_ARGUMENT")).await;
                 fate(push, Outcome::Failed, Some(Reason::BadMessage))
             }
-            (31, Provider::Apns) => {
-                // Its device is asked to come back after its time. FCM's 429 would be about all of the app's pushes.
+            (30 | 31, _) => {
+                // Its device is asked to come back after its time; that is nobody else's wait, even where it is asked
+                // first after a storm.
                 let fault = json!({
                     "provider": provider.as_str(), "token": token, "status": 429, "retry_after_s": 7_200,
                     "times": 100,
