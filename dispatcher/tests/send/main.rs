@@ -7,6 +7,7 @@ mod credentials;
 mod day;
 mod faults;
 mod messages;
+mod nghttpd;
 mod peer;
 mod providers;
 mod restarts;
