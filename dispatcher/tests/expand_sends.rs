@@ -169,6 +169,47 @@ async fn the_counts_of_a_send_to_an_audience_add_up_at_any_moment_through_ten_ki
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_counted_stays_counted_when_a_device_goes_before_its_page_is_done_again() {
+    let mut house = House::new().await;
+    let in_shard = |i: &usize| device_shard(&format!("device-{i}"), DEVICE_BUCKETS) == 0;
+    let devices: Vec<String> = (0..).filter(in_shard).take(40).map(|i| format!("device-{i}")).collect();
+    for device in &devices {
+        house.devices.upsert(TENANT, &id(device), None, UnixMillis(NOW), |_| {}).await.unwrap();
+    }
+    // A page of ten was begun, and counted; then its process died, and one of the ten was deleted. After the page the
+    // send is paused, so that what it counts can be seen.
+    let send = SendRow { status: "paused".to_owned(), ..row(SEND, Some(EVERYONE), 0) };
+    assert!(house.store.put_if_absent(send).await.unwrap());
+    house.append([job(SEND, 0, None, 0)]).await;
+    let mut sorted = devices.clone();
+    sorted.sort();
+    let begun = SendShardRow {
+        tenant: TENANT.0,
+        send: SEND,
+        shard: 0,
+        cursor: Some(sorted[9].clone()),
+        expanded: 10,
+        state: "running".to_owned(),
+        job: Some(0),
+        updated_at: Timestamp(NOW),
+    };
+    house.store.put(begun).await.unwrap();
+    house.devices.delete(TENANT, &id(&sorted[3]), None, UnixMillis(NOW)).await.unwrap();
+    house.start_expand_with(pages_of(20)).await;
+    let rows = house
+        .eventually("the pause", async || {
+            let rows = shards(&house, SEND).await;
+            (rows[0].state == "paused").then_some(rows)
+        })
+        .await;
+    house.stop().await;
+    assert_eq!(rows[0].expanded, 10, "another took its place");
+    let asked = requested(&house, SEND).await;
+    assert_eq!(asked.len(), 10);
+    assert!(!asked.contains(&sorted[3]) && asked.contains(&sorted[10]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_paused_send_goes_on_from_where_it_was_however_often_it_is_told_to() {
     let mut house = House::new().await;
     register(&house, 2_000, |_| true).await;

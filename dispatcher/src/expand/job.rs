@@ -21,7 +21,7 @@ use super::page::{
     NoSheet, Page, ShardState, Sheet, Stance, Status, Targets, row_at, sheet_of_run, sheet_of_send,
     source_of, stance,
 };
-use super::reads::Reads;
+use super::reads::{Extent, Reads};
 use crate::outage::Patience;
 
 /// A send is looked at again after this long.
@@ -82,8 +82,8 @@ impl Expander {
         Self { config, reads, patience, clock, followed, sheets, paces }
     }
 
-    /// What the job at this offset leads to; `waited`: for room, when it was looked at last. Its shard's row is written already; what it says is true once the step is
-    /// committed.
+    /// What the job at this offset leads to; `waited`: for room, when it was looked at last. Its shard's row is written
+    /// already; what it says is true once the step is committed.
     pub(super) async fn step(
         &self,
         job: &Job,
@@ -147,7 +147,13 @@ impl Expander {
         if stance == Stance::Next && !has_room && !self.has_room(job, &sheet, most).await? {
             return Ok(no_room());
         }
-        let read = || self.reads.page(job, &sheet, most, spread.is_some());
+        let counted = row.as_ref().map_or(0, |row| row.expanded.max(0).unsigned_abs());
+        let extent = match (stance, counted.saturating_sub(job.expanded), spread) {
+            (Stance::Again, begun @ 1.., _) => Extent::Devices(usize::try_from(begun).unwrap_or(most)),
+            (_, _, Some(_)) => Extent::Rows(most),
+            (_, _, None) => Extent::UpTo(most),
+        };
+        let read = || self.reads.page(job, &sheet, extent);
         let found = self.patience.with("read a page of a send's devices", read).await?;
         if found.unreadable > 0 {
             metrics::counter!("geopush_dispatcher_expand_unreadable_devices_total")

@@ -16,10 +16,41 @@ use crate::visits::{Asked, Moment, Past, past_of};
 
 /// Rows that are read at a time where only their number matters.
 const MANY: usize = 2_000;
-/// A page of an audience looks at so many times its devices at most.
+/// A page of an audience looks at so many times its devices at most; one that is done again at more, to find as many
+/// devices as before.
 const LOOKS: u64 = 8;
+const LOOKS_AGAIN: u64 = 64;
 /// Devices whose visits are read at the same time.
 const AT_ONCE: usize = 16;
+
+/// How much a page holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Up to so many devices.
+    UpTo(usize),
+    /// The devices of so many rows.
+    Rows(usize),
+    /// So many devices, as long as there are any: those of a page that was counted and is done again. Where one of them
+    /// is gone meanwhile, the next one takes its place, so that the count holds.
+    Devices(usize),
+}
+
+impl Extent {
+    fn most(self) -> usize {
+        let (Self::UpTo(most) | Self::Rows(most) | Self::Devices(most)) = self;
+        most
+    }
+
+    /// Whether a page has enough.
+    fn is_met_by(self, found: &Found) -> bool {
+        let (devices, most) = (found.devices.len(), self.most());
+        match self {
+            Self::UpTo(_) => devices * 2 > most || found.rows >= LOOKS * most as u64,
+            Self::Rows(_) => true,
+            Self::Devices(_) => devices >= most || found.rows >= LOOKS_AGAIN * most as u64,
+        }
+    }
+}
 
 /// Reads from the store.
 #[derive(Clone)]
@@ -65,19 +96,11 @@ impl Reads {
         })
     }
 
-    /// The devices of a job's next page: at most so many, of at most so many rows if `exactly`.
-    pub(super) async fn page(
-        &self,
-        job: &Job,
-        sheet: &Sheet,
-        most: usize,
-        exactly: bool,
-    ) -> Result<Found, StoreError> {
+    /// The devices of a job's next page.
+    pub(super) async fn page(&self, job: &Job, sheet: &Sheet, extent: Extent) -> Result<Found, StoreError> {
         match (&sheet.targets, job.work) {
-            (Targets::Listed(_), Work::Send(send)) => self.listed(job, send, most).await,
-            (Targets::Audience(audience), _) => {
-                self.audience(job, audience, sheet.begun_at, most, exactly).await
-            }
+            (Targets::Listed(_), Work::Send(send)) => self.listed(job, send, extent.most()).await,
+            (Targets::Audience(audience), _) => self.audience(job, audience, sheet.begun_at, extent).await,
             (Targets::Listed(_), Work::Run(_)) => Ok(Found::default()),
         }
     }
@@ -100,19 +123,17 @@ impl Reads {
         job: &Job,
         audience: &Audience,
         at: UnixMillis,
-        most: usize,
-        exactly: bool,
+        extent: Extent,
     ) -> Result<Found, StoreError> {
         let mut found = Found { next: job.cursor.clone(), ..Found::default() };
         loop {
-            let limit = most - found.devices.len();
+            let limit = extent.most() - found.devices.len();
             let page = self.devices.page(job.tenant, shard_of(job), found.next.as_ref(), limit).await?;
             found.rows += page.rows as u64;
             found.unreadable += page.unreadable;
             found.next = page.next;
             found.devices.extend(self.matching(page.devices, audience, at).await?);
-            let enough = found.devices.len() * 2 > most || found.rows >= LOOKS * most as u64;
-            if exactly || enough || found.next.is_none() {
+            if extent.is_met_by(&found) || found.next.is_none() {
                 return Ok(found);
             }
         }
@@ -158,7 +179,7 @@ impl Reads {
             let everyone = Audience::All(Vec::new());
             let found = match (&sheet.targets, job.work) {
                 (Targets::Listed(_), Work::Send(send)) => self.listed(&job, send, MANY).await?,
-                _ => self.audience(&job, &everyone, sheet.begun_at, MANY, true).await?,
+                _ => self.audience(&job, &everyone, sheet.begun_at, Extent::Rows(MANY)).await?,
             };
             left += found.rows;
             next = found.next;
