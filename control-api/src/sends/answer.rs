@@ -144,6 +144,7 @@ mod tests {
             suppressed,
             expired,
             counted_to: 0,
+            put_off: None,
         }
     }
 

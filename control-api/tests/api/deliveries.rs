@@ -214,6 +214,7 @@ async fn a_campaigns_totals_are_the_sums_of_its_hours() {
                 suppressed: 2,
                 expired: i64::from(log_partition == 3),
                 counted_to: 9,
+                put_off: None,
             };
             house.store.put(row).await.unwrap();
         }

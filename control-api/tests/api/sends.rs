@@ -47,6 +47,7 @@ impl House {
             suppressed: 0,
             expired: 0,
             counted_to: accepted,
+            put_off: None,
         };
         self.store.put(none).await.unwrap();
     }
@@ -110,6 +111,7 @@ async fn a_send_is_its_targets_its_row_and_a_job_a_shard() {
             suppressed: 100,
             expired: 50,
             counted_to: 9,
+            put_off: None,
         };
         house.store.put(row).await.unwrap();
     }

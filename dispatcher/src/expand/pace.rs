@@ -7,9 +7,19 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// What is known of a send's pushes is read again after this long.
-const FRESH: Duration = Duration::from_millis(100);
+const FRESH: Duration = Duration::from_millis(50);
+/// So much of what ends is under way at once: what lies in line before a stage is as long as this at most, and so is
+/// what others wait behind it.
+const IN_LINE: Duration = Duration::from_millis(200);
+/// What ended is looked at over this time.
+const RATE_OVER: Duration = Duration::from_secs(1);
+/// However little ends, so much may be under way: enough to find out whether more would.
+const LEAST: u64 = 4_096;
 /// Even where nothing ends, a page goes out after this long: what ends nothing may be one provider of two.
 const STALLED: Duration = Duration::from_secs(2);
+/// Pushes of a send that were put off leave room for others, up to so many: they are copied now and then until they
+/// end, and are not to be ever more.
+const MOST_PUT_OFF: u64 = 1_000_000;
 /// A send that asked for no room for so long has none left to ask for.
 const GONE: Duration = Duration::from_secs(5);
 /// The pages of a send that is spread are about so far apart.
@@ -20,6 +30,16 @@ const STEP_MS: u64 = 1_000;
 pub(super) struct Pace {
     sources: HashMap<Uuid, Source>,
     last_grant: Option<Instant>,
+    rate: Rate,
+}
+
+/// How much ends.
+#[derive(Debug, Default)]
+struct Rate {
+    since: Option<Instant>,
+    ended: u64,
+    /// In the time before, by [`IN_LINE`].
+    in_line: u64,
 }
 
 /// Those of one send or run.
@@ -28,6 +48,8 @@ struct Source {
     counts: Counts,
     /// What had been asked for, and had ended, when this was looked at first.
     base: Option<Counts>,
+    /// Whether what is known was read.
+    is_known: bool,
     /// Asked for since what is known was read; and at the beginning of the last reading.
     granted: u64,
     granted_before: u64,
@@ -42,6 +64,15 @@ pub(super) struct Counts {
     pub(super) asked: u64,
     /// Pushes that ended.
     pub(super) ended: u64,
+    /// Pushes that have not, and wait on the log to be tried again: in nobody's way.
+    pub(super) put_off: u64,
+}
+
+impl Counts {
+    /// Those that are not under way any more, or not now.
+    fn away(self) -> u64 {
+        self.ended + self.put_off.min(MOST_PUT_OFF)
+    }
 }
 
 impl Pace {
@@ -63,12 +94,17 @@ impl Pace {
     pub(super) fn read(&mut self, source: Uuid, counts: Counts, of_all: bool, now: Instant) {
         let source = self.sources.entry(source).or_insert_with(|| Source::new(now));
         source.base.get_or_insert(if of_all { Counts::default() } else { counts });
+        if source.is_known {
+            self.rate.ended(counts.away().saturating_sub(source.counts.away()), now);
+        }
+        source.is_known = true;
         source.counts = counts;
         source.granted -= std::mem::take(&mut source.granted_before).min(source.granted);
     }
 
-    /// Whether a page of so many of this send may go out now; it counts then.
+    /// Whether a page of so many of this send may go out now; it counts then. `window`: the most that may be under way.
     pub(super) fn grant(&mut self, source: Uuid, page: u64, window: u64, now: Instant) -> bool {
+        let window = window.min(self.rate.in_line.max(LEAST));
         let under_way: u64 = self.sources.values().map(Source::under_way).sum();
         let since_last = |last: &mut Instant| now.saturating_duration_since(*last);
         let stalled = since_last(self.last_grant.get_or_insert(now)) >= STALLED;
@@ -81,16 +117,28 @@ impl Pace {
     }
 }
 
+impl Rate {
+    /// So many more have ended.
+    fn ended(&mut self, more: u64, now: Instant) {
+        self.ended += more;
+        let passed = now.saturating_duration_since(*self.since.get_or_insert(now));
+        if passed >= RATE_OVER {
+            self.in_line = (self.ended as f64 * (IN_LINE.as_secs_f64() / passed.as_secs_f64())) as u64;
+            (self.since, self.ended) = (Some(now), 0);
+        }
+    }
+}
+
 impl Source {
     fn new(now: Instant) -> Self {
         let counts = Counts::default();
-        Self { counts, base: None, granted: 0, granted_before: 0, reading: None, seen: now }
+        Self { counts, base: None, is_known: false, granted: 0, granted_before: 0, reading: None, seen: now }
     }
 
     fn under_way(&self) -> u64 {
         let base = self.base.unwrap_or_default();
         let asked = self.counts.asked.saturating_sub(base.asked) + self.granted;
-        asked.saturating_sub(self.counts.ended.saturating_sub(base.ended))
+        asked.saturating_sub(self.counts.away().saturating_sub(base.away()))
     }
 }
 
@@ -113,7 +161,7 @@ mod tests {
     const OTHER: Uuid = Uuid::from_u128(2);
 
     fn counts(asked: u64, ended: u64) -> Counts {
-        Counts { asked, ended }
+        Counts { asked, ended, put_off: 0 }
     }
 
     #[test]
@@ -172,6 +220,53 @@ mod tests {
         assert!(!pace.grant(ONE, 100, 1_000, now + STALLED / 2));
         assert!(pace.grant(ONE, 100, 1_000, now + STALLED));
         assert!(!pace.grant(ONE, 100, 1_000, now + STALLED));
+    }
+
+    /// How much may be under way when so many end a second, after some seconds of it.
+    fn room(a_second: u64, window: u64) -> u64 {
+        let begun = Instant::now();
+        let mut pace = Pace::default();
+        let mut now = begun;
+        for tenth in 0..50 {
+            now = begun + Duration::from_millis(100) * tenth;
+            pace.read(ONE, counts(0, u64::from(tenth) * a_second / 10), true, now);
+        }
+        let mut room = 0;
+        while pace.grant(ONE, 100, window, now) {
+            room += 100;
+        }
+        // What ended was asked for.
+        room - pace.sources[&ONE].counts.ended
+    }
+
+    #[test]
+    fn no_more_is_under_way_than_ends_in_a_moment() {
+        for (a_second, window, expected) in [
+            (0, 16_384, 4_000),
+            (10_000, 16_384, 4_000),
+            (40_000, 16_384, 8_000),
+            (400_000, 16_384, 16_300),
+            (400_000, 1_000, 1_000),
+        ] {
+            let room = room(a_second, window);
+            assert!(room.abs_diff(expected) <= 200, "{a_second}, {window}: {room}");
+        }
+    }
+
+    #[test]
+    fn what_is_put_off_is_in_nobodys_way_until_it_is_too_much() {
+        let now = Instant::now();
+        let put_off = |put_off| Counts { asked: MOST_PUT_OFF + 1_000, ended: 0, put_off };
+        for (counts, fits) in [
+            (put_off(0), false),
+            (put_off(MOST_PUT_OFF), false),
+            (Counts { ended: 100, ..put_off(MOST_PUT_OFF) }, true),
+            (put_off(MOST_PUT_OFF + 100), false),
+        ] {
+            let mut pace = Pace::default();
+            pace.read(ONE, counts, true, now);
+            assert_eq!(pace.grant(ONE, 100, 1_000, now), fits, "{counts:?}");
+        }
     }
 
     #[test]

@@ -93,6 +93,7 @@ impl Reads {
         Ok(Counts {
             asked: shards.iter().map(|row| row.expanded.max(0).unsigned_abs()).sum(),
             ended: totals.iter().map(|row| ended(row).max(0).unsigned_abs()).sum(),
+            put_off: totals.iter().map(|row| row.put_off.unwrap_or(0).max(0).unsigned_abs()).sum(),
         })
     }
 

@@ -23,7 +23,7 @@ pub(super) struct DeliveryRows {
 
 impl DeliveryRows {
     pub(super) fn of(deliveries: &[(Offset, Delivery)]) -> Self {
-        let all = || deliveries.iter().map(|(_, delivery)| delivery);
+        let all = || ends(deliveries);
         Self {
             by_source: all().map(by_source).collect(),
             by_device: all().map(by_device).collect(),
@@ -33,11 +33,9 @@ impl DeliveryRows {
     }
 }
 
-/// Leaves out what is no end: pushes that wait to be tried again. How many.
-pub(super) fn leave_out_deferred(deliveries: &mut Vec<(Offset, Delivery)>) -> usize {
-    let before = deliveries.len();
-    deliveries.retain(|(_, delivery)| delivery.outcome.is_end());
-    before - deliveries.len()
+/// Those that have a row: the others say that a push waits to be tried again, which is only counted.
+pub(super) fn ends(deliveries: &[(Offset, Delivery)]) -> impl Iterator<Item = &Delivery> {
+    deliveries.iter().map(|(_, delivery)| delivery).filter(|delivery| delivery.outcome.is_end())
 }
 
 /// Whether somebody may come with nothing but the push's id: a phone that shows it, which one may whose answer was
@@ -53,7 +51,7 @@ fn is_asked_for_by_id(d: &Delivery) -> bool {
 
 /// The buckets that these deliveries are in.
 pub(super) fn buckets_of(deliveries: &[(Offset, Delivery)]) -> HashSet<Bucket> {
-    let buckets = deliveries.iter().flat_map(|(_, d)| {
+    let buckets = ends(deliveries).flat_map(|d| {
         let (tenant, source, hour) = (d.tenant, d.origin.source.id(), hour_of(d.created_at.0));
         let month = month_of(d.created_at.0);
         [

@@ -42,10 +42,11 @@ impl Repeats {
         Ok(repeats)
     }
 
-    /// Leaves those out that lie further ahead in the log already; how many.
+    /// Leaves those ends out that lie further ahead in the log already; how many.
     pub(super) fn leave_out(&mut self, deliveries: &mut Vec<(Offset, Delivery)>) -> usize {
         let before = deliveries.len();
-        deliveries.retain(|(offset, delivery)| self.is_first(*offset, delivery.push));
+        deliveries
+            .retain(|(offset, delivery)| !delivery.outcome.is_end() || self.is_first(*offset, delivery.push));
         before - deliveries.len()
     }
 

@@ -72,7 +72,7 @@ impl Stage for RecordStage {
             match topic {
                 Topic::Deliveries => {
                     let mut deliveries = decode::<Delivery>(&batch, topic, slice.number(), &mut outputs);
-                    let deferred = deliveries::leave_out_deferred(&mut deliveries);
+                    let deferred = deliveries.len() - deliveries::ends(&deliveries).count();
                     metrics::counter!("geopush_dispatcher_record_deferred_total").increment(deferred as u64);
                     let repeated = repeats.leave_out(&mut deliveries);
                     metrics::counter!("geopush_dispatcher_record_repeated_total").increment(repeated as u64);

@@ -1,4 +1,4 @@
-//! How many of a source's pushes ended how. A totals row counts the deliveries of one source and hour in one partition
+//! How many of a source's pushes ended how, and how many are put off. A totals row counts the deliveries of one source and hour in one partition
 //! of the log, up to an offset that it names: what is read again is not counted again.
 
 use std::collections::{HashMap, HashSet};
@@ -59,9 +59,6 @@ impl Totals {
         let log_partition = self.log_partition;
         let mut changed = HashSet::new();
         for (offset, delivery) in deliveries {
-            if !delivery.outcome.is_end() {
-                continue;
-            }
             let key = key_of(delivery);
             let row = self.rows.entry(key).or_insert_with(|| empty(key, log_partition));
             let offset = i64::try_from(*offset).unwrap_or(i64::MAX);
@@ -69,13 +66,23 @@ impl Totals {
                 continue;
             }
             row.counted_to = offset.saturating_add(1);
-            *match delivery.outcome {
-                Outcome::Accepted => &mut row.accepted,
-                Outcome::Failed => &mut row.failed,
-                Outcome::Suppressed => &mut row.suppressed,
-                Outcome::Expired => &mut row.expired,
-                Outcome::Deferred => continue,
-            } += 1;
+            let counter = match delivery.outcome {
+                Outcome::Accepted => Some(&mut row.accepted),
+                Outcome::Failed => Some(&mut row.failed),
+                Outcome::Suppressed => Some(&mut row.suppressed),
+                Outcome::Expired => Some(&mut row.expired),
+                Outcome::Deferred => None,
+            };
+            // Put off once or often, it is one push, until it ends.
+            let put_off = match (counter.is_some(), delivery.deferrals) {
+                (false, 1) => 1,
+                (true, 1..) => -1,
+                _ => 0,
+            };
+            if let Some(counter) = counter {
+                *counter += 1;
+            }
+            row.put_off = Some((row.put_off.unwrap_or(0) + put_off).max(0));
             changed.insert(key);
         }
         changed.iter().map(|key| self.rows[key].clone()).collect()
@@ -97,5 +104,6 @@ fn empty((tenant, source, hour): TotalsKey, log_partition: i32) -> DeliveryTotal
         suppressed: 0,
         expired: 0,
         counted_to: 0,
+        put_off: None,
     }
 }

@@ -169,7 +169,7 @@ impl Hand {
             PutOff::NotYet => self.tools.waits.for_a_rest(),
             _ => self.tools.waits,
         };
-        match waits.place(wait, left, self.shares.may_wait(&push.lane)) {
+        match waits.place(wait, left, self.shares.may_wait(&push.lane, lane_out.is_some())) {
             Where::Expired => self.expire_in_hand(place, &push),
             Where::Memory => {
                 event::retry(&push.item.push, wait);

@@ -43,6 +43,10 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 /// So long may retries wait behind those of another lane: they are late already.
 pub const PATIENCE_OF_RETRIES: Duration = Duration::from_secs(10);
 
+/// One of so many places in a hand is for those who wait for their retries in one lane, and in one that is out.
+const LANE_PART: usize = 4;
+const OUT_PART: usize = 16;
+
 /// Who has how much of the hand.
 #[derive(Debug)]
 pub struct Shares {
@@ -116,10 +120,12 @@ impl Shares {
         }
     }
 
-    /// Whether one more push may wait for its retry in hand: those who wait must leave room for those who go.
-    pub fn may_wait(&self, lane: &LaneKey) -> bool {
+    /// Whether one more push may wait for its retry in hand: those who wait must leave room for those who go. Of a lane
+    /// that is out fewer may: more of its pushes come all the time, and others of their send come behind them.
+    pub fn may_wait(&self, lane: &LaneKey, lane_is_out: bool) -> bool {
         let waiting = self.lanes.get(lane).map_or(0, |share| share.waiting);
-        self.waiting < self.room.div_ceil(2) && waiting < self.room.div_ceil(4)
+        let part = if lane_is_out { OUT_PART } else { LANE_PART };
+        self.waiting < self.room.div_ceil(2) && waiting < self.room.div_ceil(part)
     }
 
     /// How many wait for their retries.
@@ -253,11 +259,16 @@ mod tests {
         fill(&mut shares, &lane("a"), now);
         fill(&mut shares, &lane("b"), now);
         for _ in 0..25 {
-            assert!(shares.may_wait(&lane("a")));
+            assert!(shares.may_wait(&lane("a"), false));
             shares.waits(&lane("a"), true);
         }
-        assert!(!shares.may_wait(&lane("a")) && shares.may_wait(&lane("b")));
+        assert!(!shares.may_wait(&lane("a"), false) && shares.may_wait(&lane("b"), true));
         shares.waits(&lane("a"), false);
-        assert!(shares.may_wait(&lane("a")));
+        assert!(shares.may_wait(&lane("a"), false) && !shares.may_wait(&lane("a"), true));
+        for _ in 0..7 {
+            assert!(shares.may_wait(&lane("b"), true));
+            shares.waits(&lane("b"), true);
+        }
+        assert!(!shares.may_wait(&lane("b"), true) && shares.may_wait(&lane("b"), false));
     }
 }

@@ -125,6 +125,7 @@ mod tests {
                 suppressed,
                 expired,
                 counted_to,
+                put_off: None,
             }
             .into_values()
         };

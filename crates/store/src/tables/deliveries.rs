@@ -106,6 +106,8 @@ table! {
             expired: i64,
             /// The offset up to which deliveries are counted here, itself excluded.
             counted_to: i64,
+            /// How many have not ended and were put off, to be tried again later; none where nobody counted them.
+            put_off: Option<i64>,
         }
     }
 }

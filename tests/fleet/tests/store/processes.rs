@@ -90,6 +90,7 @@ async fn totals_of_a_process_that_was_overtaken_change_nothing() {
         suppressed: 0,
         expired: 0,
         counted_to,
+        put_off: None,
     };
     stores[0].put(totals(10, 100)).await.unwrap();
     stores[1].put(totals(25, 250)).await.unwrap();

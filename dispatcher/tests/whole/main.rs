@@ -1,0 +1,9 @@
+//! All four stages together, as the product runs them, against stand-ins for the providers.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod day;
+mod dead_provider;
+mod fairness;
+mod tokens;
+mod world;
