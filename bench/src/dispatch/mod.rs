@@ -3,10 +3,11 @@
 //! [`decide`]: the decision alone. [`plan`]: the plan stage on the embedded log. [`send`]: the send stage over TLS to a provider in another process, against `h2load`, at half of what goes, and beside
 //! an app with errors. [`memory`]: what it holds while it sends very many.
 //! [`million`]: a send to very many devices on the embedded system, planned, sent, recorded and held against what the
-//! provider counted.
+//! provider counted. [`fairness`]: what another tenant's single pushes wait meanwhile.
 
 mod child;
 pub mod decide;
+pub mod fairness;
 mod feed;
 pub mod h2load;
 pub mod memory;
@@ -34,6 +35,8 @@ pub enum Part {
     Memory,
     /// A send to very many devices, from the call to the last row.
     Million,
+    /// What another tenant's single pushes wait beside such a send.
+    Fairness,
 }
 
 /// What to do.
@@ -121,6 +124,9 @@ pub async fn run(options: &Options) -> Result<Report, BoxError> {
     }
     if options.has(Part::Million) {
         million::run(options.devices, &program, &options.scratch, &mut report).await?;
+    }
+    if options.has(Part::Fairness) {
+        fairness::run(options.devices, &program, &options.scratch, &mut report).await?;
     }
     Ok(report)
 }
