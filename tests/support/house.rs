@@ -3,12 +3,14 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::client::{Client, Place};
 use super::until;
+use super::wall_clock::WallClock;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_geopush");
 
@@ -34,8 +36,17 @@ pub struct Sandbox {
 
 impl Sandbox {
     pub fn start() -> Self {
+        Self::start_by(None)
+    }
+
+    /// Going by this clock, if any.
+    pub fn start_by(clock: Option<&WallClock>) -> Self {
         let dir = TempDir::new().expect("a directory");
-        let child = spawn(geopush().arg("sandbox").arg("--out").arg(dir.path()), &dir.path().join("log"));
+        let mut command = geopush();
+        if let Some(clock) = clock {
+            clock.lead(&mut command);
+        }
+        let child = spawn(command.arg("sandbox").arg("--out").arg(dir.path()), &dir.path().join("log"));
         let mut process = Guarded(child);
         let listing = dir.path().join("sandbox.json");
         let known = until("the sandbox starts", || {
@@ -69,6 +80,7 @@ pub struct House {
     dir: TempDir,
     ca: PathBuf,
     process: Option<Guarded>,
+    clock: Option<Arc<WallClock>>,
     ingest: Place,
     api: Place,
     admin: Place,
@@ -93,10 +105,16 @@ impl House {
             dir,
             ca,
             process: None,
+            clock: None,
             ingest: Place::default(),
             api: Place::default(),
             admin: Place::default(),
         }
+    }
+
+    /// From its next start on it goes by this clock.
+    pub fn go_by(&mut self, clock: Arc<WallClock>) {
+        self.clock = Some(clock);
     }
 
     fn data(&self) -> PathBuf {
@@ -122,6 +140,9 @@ impl House {
         let listing = self.data().join("addresses.json");
         let _ = fs::remove_file(&listing);
         let mut command = geopush();
+        if let Some(clock) = &self.clock {
+            clock.lead(&mut command);
+        }
         command.args(["run", "--allow-provider-urls", "--data-dir"]).arg(self.data());
         command.arg("--provider-ca").arg(&self.ca);
         let listeners = [("ingest", &self.ingest), ("api", &self.api), ("admin", &self.admin)];

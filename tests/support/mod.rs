@@ -5,6 +5,7 @@
 pub mod client;
 pub mod house;
 pub mod scene;
+pub mod wall_clock;
 pub mod world;
 
 use std::time::{Duration, Instant};

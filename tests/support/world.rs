@@ -1,11 +1,14 @@
 //! A merchant with an app, a zone and a phone: what most journeys begin with.
 
+use std::sync::Arc;
+
 use geopush_service::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use super::client::Client;
 use super::house::{House, Keys, Sandbox};
 use super::until;
+use super::wall_clock::WallClock;
 
 /// The middle of the zone that [`World::circle`] makes.
 pub const INSIDE: (f64, f64) = (41.3851, 2.1734);
@@ -23,8 +26,16 @@ pub struct World {
 
 impl World {
     pub fn start() -> Self {
-        let sandbox = Sandbox::start();
+        Self::start_by(None)
+    }
+
+    /// Going by this clock, if any.
+    pub fn start_by(clock: Option<&Arc<WallClock>>) -> Self {
+        let sandbox = Sandbox::start_by(clock.map(Arc::as_ref));
         let mut house = House::new(&sandbox);
+        if let Some(clock) = clock {
+            house.go_by(Arc::clone(clock));
+        }
         let keys = house.tenant("merchant");
         house.start();
         let (api, ingest) = (house.api(&keys), house.ingest(&keys));
