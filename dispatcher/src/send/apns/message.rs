@@ -40,14 +40,21 @@ pub fn message(push: &Push, topic: &HeaderValue) -> Result<Message, Unsendable> 
     let ascii =
         |text: &str| HeaderValue::from_str(text).expect("a UUID's text and a collapse id are visible ASCII");
     let headers = HeaderMap::from_iter([
-        (HeaderName::from_static("apns-id"), ascii(&id)),
-        (HeaderName::from_static("apns-collapse-id"), ascii(aps::collapse_id(&push.message, &id))),
+        (HeaderName::from_static("apns-id"), unindexed(ascii(&id))),
+        (HeaderName::from_static("apns-collapse-id"), unindexed(ascii(aps::collapse_id(&push.message, &id)))),
         (HeaderName::from_static("apns-topic"), topic.clone()),
         (HeaderName::from_static("apns-push-type"), HeaderValue::from_static(aps::push_type(&push.message))),
         (HeaderName::from_static("apns-priority"), HeaderValue::from_static(aps::priority(&push.message))),
-        (HeaderName::from_static("apns-expiration"), HeaderValue::from(expiration_s)),
+        (HeaderName::from_static("apns-expiration"), unindexed(HeaderValue::from(expiration_s))),
     ]);
     Ok(Message { path: format!("/3/device/{}", push.token), headers, body })
+}
+
+/// What is another with nearly every push has no place in HPACK's table, where it would push out what repeats (Apple asks
+/// for the same; h2 never indexes `:path` and `authorization`).
+fn unindexed(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
 }
 
 /// `data` stands beside `aps`, which is Apple's own.
@@ -97,6 +104,18 @@ mod tests {
         let payload: Value = serde_json::from_slice(&message.body).unwrap();
         let alert = json!({ "title": "Hello", "body": "World" });
         assert_eq!(payload, json!({ "aps": { "alert": alert }, "shop": "7", "geopush_push_id": id }));
+    }
+
+    #[test]
+    fn only_headers_that_repeat_have_a_place_in_hpacks_table() {
+        let headers = message(&push("ab12"), &TOPIC).unwrap().headers;
+        let mut indexed: Vec<_> = headers
+            .iter()
+            .filter(|(_, value)| !value.is_sensitive())
+            .map(|(name, _)| name.as_str())
+            .collect();
+        indexed.sort_unstable();
+        assert_eq!(indexed, ["apns-priority", "apns-push-type", "apns-topic"]);
     }
 
     fn sent(push: &Push) -> (HeaderMap, Value) {
