@@ -8,6 +8,10 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{Given, check_config, demo, migrate, run, sandbox, simulate, tenant};
 
+/// A push costs some sixty allocations, made on one thread and given back on another: decision 31.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Positions in, pushes out: geofencing and push on a laptop or a fleet.
 #[derive(Parser)]
 #[command(name = "geopush", version, propagate_version = true)]

@@ -10,6 +10,10 @@ use geopush_bench::table::table;
 use geopush_bench::{dispatch, e2e, geofence, pipeline};
 use geopush_service::BoxError;
 
+/// As the one binary has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Load, measured and checked.
 #[derive(Parser)]
 #[command(name = "geopush-bench")]
