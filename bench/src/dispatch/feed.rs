@@ -1,4 +1,5 @@
-//! A log of pushes that are made when they are read, so that nothing but sending is measured, however many they are.
+//! A log of pushes in memory, so that nothing but sending is measured: made before the clock runs, or as they are read
+//! where there are too many to be held.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
 use geopush_log::{
@@ -18,6 +20,8 @@ use crate::latency::Latencies;
 
 /// Records in a batch at most, as Kafka's backend makes them.
 const BATCH: u64 = 1_000;
+/// So many pushes are made beforehand at most: some 600 bytes each.
+const HELD: u64 = 1_000_000;
 /// How often it is looked whether more pushes are due.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -63,14 +67,25 @@ pub struct Looked {
 /// The pushes, and what became of them.
 pub struct Feed {
     plan: Plan,
+    /// Each with its key, by number; none where there are too many.
+    made: Arc<Vec<Pair>>,
     began: Arc<OnceLock<Instant>>,
     ends: Arc<Ends>,
+}
+
+/// A record's key and value.
+type Pair = (Bytes, Bytes);
+
+fn pair(push: &Push) -> Pair {
+    (push.key().to_bytes(), push.encode())
 }
 
 impl Feed {
     /// Nothing has been read yet.
     pub fn new(plan: Plan) -> Self {
-        Self { plan, began: Arc::default(), ends: Arc::default() }
+        let held = if plan.pushes <= HELD { plan.pushes } else { 0 };
+        let made = Arc::new((0..held).map(|number| pair(&(plan.make)(number))).collect());
+        Self { plan, made, began: Arc::default(), ends: Arc::default() }
     }
 
     /// What became of the pushes.
@@ -132,6 +147,7 @@ impl Log for Feed {
         });
         Ok(Box::new(Reading {
             plan: self.plan.clone(),
+            made: Arc::clone(&self.made),
             input,
             given: Some(given.collect()),
             next: BTreeMap::new(),
@@ -160,6 +176,7 @@ impl Log for Feed {
 
 struct Reading {
     plan: Plan,
+    made: Arc<Vec<Pair>>,
     input: usize,
     given: Option<Vec<Given>>,
     /// Where each slice goes on.
@@ -204,14 +221,12 @@ impl Reading {
     }
 
     fn record(&self, slice: u32, offset: Offset) -> Received {
-        let push = (self.plan.make)(offset * u64::from(self.plan.partitions) + u64::from(slice));
-        Received {
-            offset,
-            appended_at_ms: 0,
-            key: push.key().to_bytes(),
-            value: Some(push.encode()),
-            trace: None,
-        }
+        let number = offset * u64::from(self.plan.partitions) + u64::from(slice);
+        let (key, value) = match self.made.get(number as usize) {
+            Some(made) => made.clone(),
+            None => pair(&(self.plan.make)(number)),
+        };
+        Received { offset, appended_at_ms: 0, key, value: Some(value), trace: None }
     }
 }
 

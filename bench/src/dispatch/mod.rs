@@ -1,7 +1,8 @@
 //! How fast the dispatcher decides and sends, against what could be.
 //!
-//! [`decide`]: the decision alone. [`plan`]: the plan stage on the embedded log. [`send`]: the send stage over TLS to a provider in another process, against `h2load`, at half of what goes, and beside
-//! an app with errors. [`memory`]: what it holds while it sends very many.
+//! [`decide`]: the decision alone. [`plan`]: the plan stage on the embedded log. [`send`]: the send stage over TLS to a
+//! provider in another process, against `h2load`, at half of what goes, and beside an app with errors. [`memory`]: what it
+//! holds while it sends very many.
 //! [`million`]: a send to very many devices on the embedded system, planned, sent, recorded and held against what the
 //! provider counted. [`fairness`]: what another tenant's single pushes wait meanwhile.
 
