@@ -81,7 +81,7 @@ pub struct Verdict {
     pub message_id: Option<String>,
     /// When the device's token was dead, if it is.
     pub dead_at: Option<UnixMillis>,
-    /// The status and the provider's reason, for the operator.
+    /// The status and the provider's reason, for the operator; empty if it was sent.
     pub said: String,
 }
 

@@ -44,9 +44,44 @@ impl Deferral {
     }
 
     /// How much is written.
-    pub fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         let value = |record: &Record| record.value.as_ref().map_or(0, Bytes::len);
         self.records.iter().map(|record| record.key.len() + value(record)).sum()
+    }
+}
+
+/// What is put off in one commit, about: large ones would hold up everybody's.
+const MAX_DEFERRED: usize = 500;
+const MAX_DEFERRED_BYTES: usize = 1 << 20;
+
+/// What is to be put off with the next commit.
+#[derive(Debug, Default)]
+pub struct Deferrals {
+    all: Vec<Deferral>,
+    bytes: usize,
+}
+
+impl Deferrals {
+    /// One more.
+    pub fn put(&mut self, deferral: Deferral) {
+        self.bytes += deferral.bytes();
+        self.all.push(deferral);
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether it is as much as one commit should hold.
+    pub fn are_many(&self) -> bool {
+        self.all.len() >= MAX_DEFERRED || self.bytes >= MAX_DEFERRED_BYTES
+    }
+
+    /// All, for the commit that is being made.
+    pub fn take(&mut self) -> Vec<Deferral> {
+        self.bytes = 0;
+        std::mem::take(&mut self.all)
     }
 }
 

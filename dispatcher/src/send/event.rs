@@ -204,7 +204,8 @@ pub fn unanswered(push: &Push, why: &RequestError) {
     tracing::debug!(provider, push = %push.id, %why, "a push's answer was never seen");
 }
 
-fn never_seen(provider: Provider) {
+/// A request's answer was seen by nobody who could write it down.
+pub fn never_seen(provider: Provider) {
     request(provider, "unanswered");
     metrics::counter!("geopush_dispatcher_send_unanswered_total", "provider" => provider.as_str())
         .increment(1);
@@ -242,20 +243,44 @@ pub fn retry(push: &Push, pause: Duration) {
     tracing::debug!(provider, push = %push.id, ?pause, "a push is tried again");
 }
 
-/// A push has ended.
-pub fn ended(push: &Push, delivery: &Delivery) {
+/// The meters of pushes that end, looked up once where nearly all end.
+pub struct EndMeters {
+    fcm_accepted: Counter,
+    apns_accepted: Counter,
+    fix_to_accepted: Histogram,
+}
+
+impl EndMeters {
+    /// Those of this process.
+    pub fn new() -> Self {
+        Self {
+            fcm_accepted: ends(Provider::Fcm, Outcome::Accepted, ""),
+            apns_accepted: ends(Provider::Apns, Outcome::Accepted, ""),
+            fix_to_accepted: metrics::histogram!("geopush_dispatcher_fix_to_accepted_seconds"),
+        }
+    }
+
+    /// A push has ended.
+    pub fn ended(&self, push: &Push, delivery: &Delivery) {
+        let reason = delivery.reason.map_or("", |reason| reason.as_str());
+        match (delivery.outcome, push.provider) {
+            (Outcome::Accepted, Provider::Fcm) => self.fcm_accepted.increment(1),
+            (Outcome::Accepted, Provider::Apns) => self.apns_accepted.increment(1),
+            (outcome, provider) => ends(provider, outcome, reason).increment(1),
+        }
+        if delivery.outcome == Outcome::Accepted
+            && let Some(received_at) = push.received_at
+        {
+            self.fix_to_accepted.record(seconds(delivery.finished_at, received_at));
+        }
+    }
+}
+
+fn ends(provider: Provider, outcome: Outcome, reason: &'static str) -> Counter {
     metrics::counter!(
         "geopush_dispatcher_send_pushes_total",
-        "provider" => push.provider.as_str(), "outcome" => delivery.outcome.as_str(),
-        "reason" => delivery.reason.map_or("", |reason| reason.as_str())
+        "provider" => provider.as_str(), "outcome" => outcome.as_str(), "reason" => reason
     )
-    .increment(1);
-    if delivery.outcome == Outcome::Accepted
-        && let Some(received_at) = push.received_at
-    {
-        metrics::histogram!("geopush_dispatcher_fix_to_accepted_seconds")
-            .record(seconds(delivery.finished_at, received_at));
-    }
 }
 
 fn seconds(to: UnixMillis, from: UnixMillis) -> f64 {

@@ -11,14 +11,13 @@ use geopush_registry::AppCredentials;
 use geopush_sandbox::{Options, Sandbox};
 use geopush_service::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 use super::SendConfig;
 use super::decision::Decision;
-use super::lane::Attempt;
+use super::lane::{Attempt, Errand, Outcome};
 use super::lanes::{Apps, Lanes};
-use super::line::NoTurn;
 use super::service::Services;
 use super::testing::push;
 use super::transport::{Connector, client_config};
@@ -64,23 +63,63 @@ fn of(app: &str, number: usize) -> Push {
     push
 }
 
-/// Fifty thousand pushes of the busy app, each a task, and why some have no turn.
-fn backlog(lanes: &Arc<Lanes>) -> JoinSet<Option<NoTurn>> {
-    let one = |n| {
-        let lanes = Arc::clone(lanes);
-        async move {
-            let push = of("busy", n);
-            let lane = lanes.lane(&push).unwrap();
-            match lane.turn(&push).await {
-                Ok(turn) => {
-                    lane.send(turn, &push, UnixMillis(SystemClock.now_ms())).await;
-                    None
-                }
-                Err(why) => Some(why),
-            }
-        }
-    };
-    (0..BACKLOG).map(one).collect()
+/// A push that somebody waits for.
+struct Watched {
+    push: Push,
+    outcome: UnboundedSender<Outcome>,
+}
+
+impl Errand for Watched {
+    fn push(&self) -> &Push {
+        &self.push
+    }
+
+    fn has_left(&self) -> bool {
+        false
+    }
+
+    fn begin(&self) -> Option<UnixMillis> {
+        Some(UnixMillis(SystemClock.now_ms()))
+    }
+
+    fn end(&self, outcome: Outcome) {
+        // Whoever began it may have seen enough.
+        let _ = self.outcome.send(outcome);
+    }
+}
+
+/// A push that only tells that its turn came.
+struct Numbered(usize, Push, UnboundedSender<usize>);
+
+impl Errand for Numbered {
+    fn push(&self) -> &Push {
+        &self.1
+    }
+
+    fn has_left(&self) -> bool {
+        false
+    }
+
+    fn begin(&self) -> Option<UnixMillis> {
+        self.2.send(self.0).unwrap();
+        None
+    }
+
+    fn end(&self, outcome: Outcome) {
+        panic!("it did not begin: {outcome:?}");
+    }
+}
+
+/// Gives a push to its lane.
+fn carry(lanes: &Lanes, push: Push) -> UnboundedReceiver<Outcome> {
+    let (outcome, outcomes) = unbounded_channel();
+    lanes.lane(&push).unwrap().carry(Arc::new(Watched { push, outcome }));
+    outcomes
+}
+
+/// Fifty thousand pushes of the busy app.
+fn backlog(lanes: &Arc<Lanes>) -> Vec<UnboundedReceiver<Outcome>> {
+    (0..BACKLOG).map(|n| carry(lanes, of("busy", n))).collect()
 }
 
 /// How long single pushes take, one after the other: the median, as the machine has other things to do too.
@@ -88,11 +127,9 @@ async fn single_pushes(lanes: &Lanes) -> Duration {
     let mut took = Vec::new();
     for n in 0..SINGLES {
         let began = Instant::now();
-        let push = of("single", n);
-        let lane = lanes.lane(&push).unwrap();
-        let turn = lane.turn(&push).await.unwrap();
-        let attempt = lane.send(turn, &push, UnixMillis(SystemClock.now_ms())).await;
-        assert!(matches!(attempt, Attempt::Answered(verdict) if verdict.decision == Decision::Sent));
+        let outcome = carry(lanes, of("single", n)).recv().await.unwrap();
+        let Outcome::Tried(Attempt::Answered(verdict)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(verdict.decision, Decision::Sent);
         took.push(began.elapsed());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -131,15 +168,13 @@ async fn when_a_lane_goes_out_all_who_wait_are_told_and_delay_nobody() {
     let _machine = MACHINE.lock().await;
     let (lanes, _sandbox) = two_apps(|busy| busy["apns"]["base_url"] = json!(url)).await;
     single_pushes(&lanes).await;
-    let mut waiting = backlog(&lanes);
+    let waiting = backlog(&lanes);
     let took = single_pushes(&lanes).await;
     assert!(took < AT_MOST, "{took:?}");
-    let mut told = 0;
-    while let Some(why) = waiting.join_next().await {
-        assert!(matches!(why.unwrap(), Some(NoTurn::Out(left)) if left <= Duration::from_secs(1)));
-        told += 1;
+    for mut outcome in waiting {
+        let outcome = outcome.recv().await.unwrap();
+        assert!(matches!(outcome, Outcome::Tried(Attempt::Unreachable(_))), "{outcome:?}");
     }
-    assert_eq!(told, BACKLOG);
 }
 
 #[tokio::test]
@@ -151,15 +186,9 @@ async fn turns_come_in_the_order_in_which_they_were_asked_for() {
         NonZeroU32::new(60 * 1_000)
             .map(|per_minute| super::Rate { per_minute, burst: Duration::from_millis(1) }),
     );
-    let (sender, mut order) = tokio::sync::mpsc::unbounded_channel();
-    let mut asking = JoinSet::new();
+    let (sender, mut order) = unbounded_channel();
     for n in 0..300 {
-        let (lane, sender) = (Arc::clone(&lane), sender.clone());
-        asking.spawn(async move {
-            let turn = lane.turn(&of("busy", n)).await;
-            sender.send(n).unwrap();
-            drop(turn);
-        });
+        lane.carry(Arc::new(Numbered(n, of("busy", n), sender.clone())));
     }
     drop(sender);
     let mut last = None;

@@ -1,33 +1,34 @@
 //! What a slice has in hand: pushes that are sent or wait, ends that are being written, and pushes to be put off.
 
-use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use geopush_log::{AppendError, Hold, Record, SharedLog, StageError, Topic, TraceId};
 use geopush_model::{UnixMillis, Wire as _};
 use geopush_service::clock::Clock;
+use hashbrown::HashMap;
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::append::append;
-use super::deferral::Deferral;
-use super::deliver::{Delivered, Waiting, deliver, time_left};
-use super::event;
+use super::append::Ends;
+use super::decision::jitter;
+use super::deferral::{Deferral, Deferrals};
+use super::event::{self, EndMeters};
 use super::hand_event::{self, Held, Holdings, PutOff};
 use super::intake::Item;
+use super::lane::Outcome;
 use super::lanes::Lanes;
 use super::progress::Place;
+use super::provider::NoLane;
 use super::share::{LaneKey, Shares};
-use super::tries::Ending;
+use super::ticket::{LOOK, Mailbox, Ticket, Told};
+use super::tries::{Ending, Step, time_left};
 use super::wait::{TOPICS, Waits, Where};
 
-/// The most ends that are appended at once.
-const MAX_APPEND: usize = 1_000;
-/// What is put off in one commit, about: large ones would hold up everybody's.
-const MAX_DEFERRED: usize = 500;
-const MAX_DEFERRED_BYTES: usize = 1 << 20;
+/// Those in line whose time has run out are looked for this often.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// What a hand works with.
 #[derive(Clone)]
@@ -53,18 +54,19 @@ pub struct Hand {
     /// Who has how much of it.
     pub shares: Shares,
     pushes: HashMap<Place, InHand>,
+    /// Where lanes tell what became of them.
+    mailbox: Arc<Mailbox>,
+    looks: Interval,
+    swept_at: Instant,
+    /// Of those who wait for something else than their lane.
     tasks: JoinSet<Done>,
     by_task: HashMap<Id, Place>,
-    /// Ends that are not being written yet.
-    ended: Vec<(Place, Record)>,
-    appending: Option<BoxFuture<'static, Result<Vec<Place>, AppendError>>>,
-    writing: usize,
-    /// To be put off with the next commit.
-    deferring: Vec<Deferral>,
-    deferring_bytes: usize,
+    ends: Ends,
+    deferrals: Deferrals,
     /// Set off to send those who wait away.
     stop: CancellationToken,
     held: Held,
+    meters: EndMeters,
 }
 
 /// A push that was taken.
@@ -72,18 +74,25 @@ struct InHand {
     item: Item,
     lane: LaneKey,
     trace: Option<TraceId>,
+    /// While its lane has it.
+    ticket: Option<Arc<Ticket>>,
 }
 
 /// What a push's task came to.
+#[derive(Debug)]
 pub enum Done {
-    /// It was sent, or could not be.
-    Delivered(Delivered),
     /// It has waited for its retry.
     Waited,
+    /// All apps are known that there were.
+    CaughtUp,
+    /// It has no end yet, and is not to be tried here any more.
+    Stopped,
 }
 
 /// Something that happened to what is in hand.
 pub enum Happened {
+    /// Lanes have told something.
+    Told,
     /// A task has ended.
     Task(Result<(Id, Done), JoinError>),
     /// Ends were written, or not.
@@ -93,19 +102,23 @@ pub enum Happened {
 impl Hand {
     /// An empty one, with room for so many pushes.
     pub fn new(tools: Tools, room: usize) -> Self {
+        let mailbox = Arc::new(Mailbox::new(tools.hold.clone(), Arc::clone(&tools.clock)));
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             tools,
             shares: Shares::new(room),
             pushes: HashMap::new(),
+            mailbox,
+            looks,
+            swept_at: Instant::now(),
             tasks: JoinSet::new(),
             by_task: HashMap::new(),
-            ended: Vec::new(),
-            appending: None,
-            writing: 0,
-            deferring: Vec::new(),
-            deferring_bytes: 0,
+            ends: Ends::default(),
+            deferrals: Deferrals::default(),
             stop: CancellationToken::new(),
             held: Held::default(),
+            meters: EndMeters::new(),
         }
     }
 
@@ -113,9 +126,9 @@ impl Hand {
     pub fn send(&mut self, place: Place, item: Item, lane: LaneKey, trace: Option<TraceId>) {
         self.shares.take(&lane);
         let rest = item.not_before.and_then(|at| u64::try_from(at.since_ms(self.now())).ok()).unwrap_or(0);
-        let push = InHand { item, lane, trace };
+        let push = InHand { item, lane, trace, ticket: None };
         if rest == 0 {
-            self.deliver(place, push);
+            self.deliver(place, push, false);
         } else {
             self.wait(place, push, Duration::from_millis(rest), None, PutOff::NotYet);
         }
@@ -133,19 +146,53 @@ impl Hand {
 
     /// Writes a record of another topic, and finishes the place by it.
     pub fn write(&mut self, place: Place, record: Record) {
-        self.ended.push((place, record));
+        self.ends.put(place, record);
     }
 
     fn now(&self) -> UnixMillis {
         UnixMillis(self.tools.clock.now_ms())
     }
 
-    fn deliver(&mut self, place: Place, push: InHand) {
-        let Tools { lanes, clock, hold, .. } = self.tools.clone();
-        let (what, tries, stop) = (Arc::clone(&push.item.push), push.item.tries.clone(), self.stop.clone());
-        self.spawn(place, push, async move {
-            Done::Delivered(deliver(&what, tries, &lanes, &*clock, &stop, || hold.is_sure()).await)
-        });
+    /// Gives a push to its lane. `caught_up`: no app is unknown any more that anybody could know.
+    fn deliver(&mut self, place: Place, mut push: InHand, caught_up: bool) {
+        if self.stop.is_cancelled() {
+            // It stays unfinished, and comes again.
+            return;
+        }
+        if time_left(&push.item.push, self.now()).is_none() {
+            return self.expire_in_hand(place, &push);
+        }
+        // One that breaks down takes nobody along.
+        let found = catch_unwind(AssertUnwindSafe(|| self.tools.lanes.lane(&push.item.push)));
+        let Ok(lane) = found else { return self.break_in_hand(place, &push) };
+        match lane {
+            Ok(lane) => {
+                let (what, mailbox) = (Arc::clone(&push.item.push), Arc::clone(&self.mailbox));
+                let ticket = Arc::new(Ticket::new(place, what, Arc::clone(&lane), mailbox));
+                push.ticket = Some(Arc::clone(&ticket));
+                self.pushes.insert(place, push);
+                lane.carry(ticket);
+            }
+            // Another process may have told the planner of an app that this one has not heard of yet.
+            Err(NoLane::NoApp) if !caught_up => {
+                let (lanes, stop) = (Arc::clone(&self.tools.lanes), self.stop.clone());
+                self.spawn(place, push, async move {
+                    tokio::select! {
+                        biased;
+                        () = stop.cancelled() => Done::Stopped,
+                        () = lanes.catch_up() => Done::CaughtUp,
+                    }
+                });
+            }
+            Err(NoLane::NoApp) => {
+                let ending = push.item.tries.no_app();
+                self.end_in_hand(place, &push, ending);
+            }
+            Err(NoLane::Unusable(_) | NoLane::BadUrl(_) | NoLane::UrlNotAllowed) => {
+                let ending = push.item.tries.unusable_app();
+                self.end_in_hand(place, &push, ending);
+            }
+        }
     }
 
     fn spawn(&mut self, place: Place, push: InHand, work: impl Future<Output = Done> + Send + 'static) {
@@ -184,7 +231,7 @@ impl Hand {
                     };
                     tokio::select! {
                         biased;
-                        () = stop.cancelled() => Done::Delivered(Delivered::Stopped),
+                        () = stop.cancelled() => Done::Stopped,
                         () = replaced => Done::Waited,
                         () = tokio::time::sleep(wait) => Done::Waited,
                     }
@@ -215,7 +262,7 @@ impl Hand {
 
     fn end(&mut self, place: Place, item: &Item, ending: Ending, trace: Option<TraceId>) {
         let delivery = ending.delivery(&item.push, item.deferrals, self.now());
-        event::ended(&item.push, &delivery);
+        self.meters.ended(&item.push, &delivery);
         hand_event::dead_letter(&delivery);
         if let Some(trace) = trace {
             let outcome = delivery.outcome.as_str();
@@ -223,7 +270,7 @@ impl Hand {
         }
         // Beside the push itself, so that the ledger of this slice is this partition.
         let record = Record::new(Topic::Deliveries, delivery.key().to_bytes(), delivery.encode());
-        self.ended.push((place, record.at(self.tools.partition).traced(trace)));
+        self.ends.put(place, record.at(self.tools.partition).traced(trace));
     }
 
     fn defer(&mut self, place: Place, item: Item, wait: Duration, why: PutOff, trace: Option<TraceId>) {
@@ -232,36 +279,31 @@ impl Hand {
         hand_event::deferred(&item.push, TOPICS[topic], why, item.deferrals);
         let not_before = now.plus_ms(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
         let deferral = Deferral::new(place, item, topic, not_before, now, self.tools.partition, trace);
-        self.deferring_bytes += deferral.bytes();
-        self.deferring.push(deferral);
+        self.deferrals.put(deferral);
     }
 
     /// Whether anything is to be put off with the next commit.
     pub fn puts_off(&self) -> bool {
-        !self.deferring.is_empty()
+        self.deferrals.len() > 0
     }
 
     /// Whether as much is to be put off as one commit should hold.
     pub fn has_many_to_put_off(&self) -> bool {
-        self.deferring.len() >= MAX_DEFERRED || self.deferring_bytes >= MAX_DEFERRED_BYTES
+        self.deferrals.are_many()
     }
 
     /// What is to be put off with the next commit, which is being made.
     pub fn take_put_off(&mut self) -> Vec<Deferral> {
-        self.deferring_bytes = 0;
-        std::mem::take(&mut self.deferring)
+        self.deferrals.take()
     }
 
     /// The next thing that happens to what is in hand. Safe to drop while waiting.
     pub async fn event(&mut self) -> Happened {
-        let appending = async {
-            match &mut self.appending {
-                Some(appending) => appending.await,
-                None => std::future::pending().await,
-            }
-        };
+        self.mailbox.expect(self.pushes.len());
         tokio::select! {
-            appended = appending => Happened::Append(appended),
+            () = self.mailbox.news() => Happened::Told,
+            _ = self.looks.tick(), if !self.pushes.is_empty() => Happened::Told,
+            appended = self.ends.appended() => Happened::Append(appended),
             Some(done) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => Happened::Task(done),
             else => std::future::pending().await,
         }
@@ -274,15 +316,18 @@ impl Hand {
     pub fn apply(&mut self, happened: Happened) -> Result<Vec<Place>, StageError> {
         let mut finished = Vec::new();
         match happened {
+            Happened::Told => {
+                for (place, told) in self.mailbox.take() {
+                    self.told(place, told);
+                }
+            }
             Happened::Task(done) => {
-                self.done(done);
+                self.done(&done);
                 while let Some(done) = self.tasks.try_join_next_with_id() {
-                    self.done(done);
+                    self.done(&done);
                 }
             }
             Happened::Append(appended) => {
-                self.appending = None;
-                self.writing = 0;
                 finished = appended.map_err(|error| StageError::Dependency(error.to_string()))?;
             }
         }
@@ -290,75 +335,103 @@ impl Hand {
         Ok(finished)
     }
 
-    fn done(&mut self, done: Result<(Id, Done), JoinError>) {
-        let id = match &done {
-            Ok((id, _)) => *id,
-            Err(error) => error.id(),
+    fn done(&mut self, done: &Result<(Id, Done), JoinError>) {
+        let (id, done) = match done {
+            Ok((id, done)) => (*id, Some(done)),
+            Err(error) => (error.id(), None),
         };
         let Some(place) = self.by_task.remove(&id) else { return };
-        let Some(mut push) = self.pushes.remove(&place) else { return };
+        let Some(push) = self.pushes.remove(&place) else { return };
         match done {
-            Ok((_, Done::Waited)) => {
+            Some(Done::Waited) => {
                 self.shares.waits(&push.lane, false);
-                self.deliver(place, push);
+                self.deliver(place, push, false);
             }
-            Ok((_, Done::Delivered(Delivered::Ended(ending)))) => self.end_in_hand(place, &push, ending),
-            Ok((_, Done::Delivered(Delivered::Waits(Waiting { tries, wait, lane_out })))) => {
-                push.item.tries = tries;
-                let why = if lane_out.is_some() { PutOff::LaneOut } else { PutOff::Retry };
-                self.wait(place, push, wait, lane_out, why);
-            }
+            Some(Done::CaughtUp) => self.deliver(place, push, true),
             // It stays unfinished, and comes again.
-            Ok((_, Done::Delivered(Delivered::Stopped))) => {}
-            Err(_) => {
-                hand_event::poison(&push.item.push);
-                let ending = push.item.tries.broken();
-                self.end_in_hand(place, &push, ending);
+            Some(Done::Stopped) => {}
+            None => self.break_in_hand(place, &push),
+        }
+    }
+
+    fn told(&mut self, place: Place, told: Told) {
+        let Some(mut push) = self.pushes.remove(&place) else { return };
+        let ticket = push.ticket.take();
+        let attempt = match told {
+            Told::Lane(Outcome::Tried(attempt)) => attempt,
+            Told::Lane(Outcome::Replaced) => return self.deliver(place, push, false),
+            Told::Lane(Outcome::Broken) => return self.break_in_hand(place, &push),
+            Told::Expired => return self.expire_in_hand(place, &push),
+            // It stays unfinished, and comes again.
+            Told::NotOurs => return,
+        };
+        match push.item.tries.after(attempt, jitter) {
+            Step::End(ending) => self.end_in_hand(place, &push, ending),
+            Step::Again => self.deliver(place, push, false),
+            Step::Wait(wait) => self.wait(place, push, wait, None, PutOff::Retry),
+            Step::LaneOut(wait) => {
+                let replaced = ticket.map(|ticket| ticket.lane_replaced());
+                self.wait(place, push, wait, replaced, PutOff::LaneOut);
             }
         }
     }
 
-    /// One append at a time: what ends meanwhile goes together with the next.
+    fn break_in_hand(&mut self, place: Place, push: &InHand) {
+        hand_event::poison(&push.item.push);
+        self.end_in_hand(place, push, push.item.tries.broken());
+    }
+
+    /// Ends those whose time has run out in line.
+    pub fn sweep(&mut self) {
+        if self.swept_at.elapsed() < SWEEP {
+            return;
+        }
+        self.swept_at = Instant::now();
+        let now = self.now();
+        let over = self.pushes.extract_if(|_, push| {
+            time_left(&push.item.push, now).is_none() && push.ticket.as_ref().is_some_and(|own| own.leave())
+        });
+        for (place, push) in over.collect::<Vec<_>>() {
+            self.expire_in_hand(place, &push);
+        }
+    }
+
+    /// Writes the ends that there are.
     ///
     /// # Errors
     /// When this process may not write any more.
     pub fn append(&mut self) -> Result<(), StageError> {
-        if self.appending.is_some() || self.ended.is_empty() {
-            return Ok(());
-        }
-        let Tools { log, hold, .. } = &self.tools;
-        if !hold.is_sure() {
-            return Err(StageError::Dependency(
-                "this process stood still, and others may have its pushes; what they know comes first"
-                    .to_owned(),
-            ));
-        }
-        let (places, records): (Vec<_>, Vec<_>) =
-            self.ended.drain(..self.ended.len().min(MAX_APPEND)).unzip();
-        self.writing = places.len();
-        self.appending = Some(Box::pin(append(log.clone(), hold.clone(), places, records)));
-        Ok(())
+        self.ends.append(&self.tools.log, &self.tools.hold)
     }
 
     /// Sends those who wait away: they have no end, and come again.
-    pub fn stop(&self) {
+    pub fn stop(&mut self) {
         self.stop.cancel();
+        self.pushes.retain(|_, push| !push.ticket.as_ref().is_some_and(|ticket| ticket.leave()));
     }
 
     /// Whether nothing is sent, waits, or is being appended.
     pub fn is_still(&self) -> bool {
-        self.tasks.is_empty() && self.appending.is_none() && self.ended.is_empty()
+        self.pushes.is_empty() && self.ends.len() == 0
     }
 
     /// How many are sent or wait.
-    pub fn tasks(&self) -> usize {
-        self.tasks.len()
+    pub fn pushes(&self) -> usize {
+        self.pushes.len()
     }
 
     /// Tells the gauges.
     pub fn tell(&mut self) {
         let waiting = self.shares.waiting();
-        let writing = self.writing + self.ended.len() + self.deferring.len();
-        self.held.is(Holdings { sending: self.tasks.len().saturating_sub(waiting), waiting, writing });
+        let writing = self.ends.len() + self.deferrals.len();
+        self.held.is(Holdings { sending: self.pushes.len().saturating_sub(waiting), waiting, writing });
+    }
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        for ticket in self.pushes.values().filter_map(|push| push.ticket.as_ref()) {
+            ticket.forsake();
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! A lane: one app with one provider, its own connections, its own rate, its own breaker.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use geopush_model::{Push, UnixMillis};
 use http::HeaderValue;
 use http::StatusCode;
@@ -15,12 +17,12 @@ use super::breaker::Health;
 use super::decision::{Decision, Verdict, jitter};
 use super::device_limits::DeviceLimits;
 use super::event::{self, Meters};
-use super::line::{End, Lease, Line, NoTurn};
+use super::line::{End, InLine, Lease, Line, NoTurn};
 use super::provider::{CredentialError, Provider, Unsendable};
 use super::rate::Rate;
 use super::transport::RequestError;
 
-/// One app with one provider. Its futures are dropped freely until a request goes out.
+/// One app with one provider.
 pub struct Lane {
     provider: Box<dyn Provider>,
     line: Line,
@@ -53,9 +55,59 @@ pub enum Attempt {
     Unsendable(Unsendable),
 }
 
-/// A stream and leave to use it, for one push.
-pub struct Turn {
-    lease: Lease,
+/// A push on its way through a lane, and whoever wants to know what becomes of it.
+pub trait Errand: Send + Sync + 'static {
+    /// What is sent.
+    fn push(&self) -> &Push;
+
+    /// Whether it has left the line.
+    fn has_left(&self) -> bool;
+
+    /// Its turn has come: what time it is, if it is still to be sent.
+    fn begin(&self) -> Option<UnixMillis>;
+
+    /// What it came to. Called once, unless it left or did not begin.
+    fn end(&self, outcome: Outcome);
+}
+
+/// What an errand came to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was tried, or could not be.
+    Tried(Attempt),
+    /// The app has other credentials now, and another lane.
+    Replaced,
+    /// It broke down, as it would again.
+    Broken,
+}
+
+/// An errand in a lane's line.
+struct Standing {
+    lane: Arc<Lane>,
+    errand: Arc<dyn Errand>,
+}
+
+impl InLine for Standing {
+    fn has_left(&self) -> bool {
+        self.errand.has_left()
+    }
+
+    fn go(self: Box<Self>, turn: Result<Lease, NoTurn>) {
+        match turn {
+            Ok(lease) => lease.carry(|lease| self.run(lease)),
+            Err(NoTurn::Out(retry_in)) => self.errand.end(Outcome::Tried(Attempt::Unreachable(retry_in))),
+            Err(NoTurn::Replaced) => self.errand.end(Outcome::Replaced),
+        }
+    }
+}
+
+impl Standing {
+    async fn run(self: Box<Self>, lease: Lease) {
+        let Some(now) = self.errand.begin() else { return };
+        // One that breaks down takes nobody along.
+        let sent = AssertUnwindSafe(self.lane.send(lease, self.errand.push(), now)).catch_unwind().await;
+        self.errand.end(sent.map_or(Outcome::Broken, Outcome::Tried));
+    }
 }
 
 impl Lane {
@@ -79,25 +131,18 @@ impl Lane {
         }
     }
 
-    /// Waits in line for a stream and for the rate. Safe to drop while waiting.
-    ///
-    /// # Errors
-    /// [`NoTurn`]. That the lane is out is told at once, to those who wait too: whoever holds the push decides where.
-    pub async fn turn(&self, push: &Push) -> Result<Turn, NoTurn> {
-        let lease = self.line.turn().await?;
-        let limits = self.provider.device_limits(push);
-        match self.devices.check(self.number, &push.token, limits, Instant::now()) {
-            Ok(()) => Ok(Turn { lease }),
-            Err(wait) => {
-                self.meters.device_full();
-                Err(NoTurn::DeviceFull(wait))
-            }
-        }
+    /// Sends a push when its turn comes: there is a stream for it, and the rate allows it. That the lane is out is told
+    /// at once, to those who wait too: whoever holds the push decides where.
+    pub fn carry(self: &Arc<Self>, errand: Arc<dyn Errand>) {
+        self.line.stand(Box::new(Standing { lane: Arc::clone(self), errand }));
     }
 
-    /// Sends a push and waits for its answer. Dropped before that, the push counts as unanswered.
-    pub async fn send(&self, turn: Turn, push: &Push, now: UnixMillis) -> Attempt {
-        let lease = turn.lease;
+    async fn send(&self, lease: Lease, push: &Push, now: UnixMillis) -> Attempt {
+        let limits = self.provider.device_limits(push);
+        if let Err(wait) = self.devices.check(self.number, &push.token, limits, Instant::now()) {
+            self.meters.device_full();
+            return Attempt::DeviceFull(wait);
+        }
         let message = match self.provider.message(push, now) {
             Ok(message) => message,
             Err(unsendable) => return Attempt::Unsendable(unsendable),

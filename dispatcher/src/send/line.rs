@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, Gate, Health};
@@ -25,11 +24,21 @@ const SENT_AWAY: usize = 256;
 pub enum NoTurn {
     /// The provider is out, and not asked before this has passed.
     Out(Duration),
-    /// The device has had what its provider allows it, until this has passed.
-    DeviceFull(Duration),
     /// The app has other credentials now, and another lane.
     Replaced,
 }
+
+/// One who stands in line.
+pub trait InLine: Send {
+    /// Whether it has left: then it takes no turn from anybody.
+    fn has_left(&self) -> bool;
+
+    /// Its turn, or why there is none. Called in the midst of others' work: no more than to go on elsewhere.
+    fn go(self: Box<Self>, turn: Result<Lease, NoTurn>);
+}
+
+/// Those who are to be told, once the state is let go of.
+type Called = Vec<(Box<dyn InLine>, Result<Lease, NoTurn>)>;
 
 /// A lane's line, with its connections.
 pub struct Line {
@@ -61,7 +70,7 @@ struct Open {
 
 struct Waiter {
     since: Instant,
-    answer: oneshot::Sender<Result<Lease, NoTurn>>,
+    who: Box<dyn InLine>,
     _counted: Held,
 }
 
@@ -124,31 +133,27 @@ impl Line {
         Self { shared: Arc::new(Shared { state: Mutex::new(state), connector, endpoint, meters }) }
     }
 
-    /// A turn, as soon as it comes. Safe to drop while waiting.
-    ///
-    /// # Errors
-    /// [`NoTurn`], at once.
-    pub async fn turn(&self) -> Result<Lease, NoTurn> {
-        let answer = {
-            let now = Instant::now();
-            let mut work = Work::default();
-            let mut state = self.shared.lock();
-            if state.waiting.is_empty() {
-                match state.next(1, Duration::ZERO, now, &mut work) {
-                    Next::Go(id, open, probe) => return Ok(self.shared.lease(id, open, probe)),
-                    Next::No(why) => return Err(why),
-                    Next::Wait => {}
-                }
-            } else if let Some(why) = state.refusal(now) {
-                return Err(why);
+    /// A turn for `who`, as soon as it comes.
+    pub fn stand(&self, who: Box<dyn InLine>) {
+        let now = Instant::now();
+        let mut work = Work::default();
+        let mut state = self.shared.lock();
+        let turn = if state.waiting.is_empty() {
+            match state.next(1, Duration::ZERO, now, &mut work) {
+                Next::Go(id, open, probe) => Some(Ok(self.shared.lease(id, open, probe))),
+                Next::No(why) => Some(Err(why)),
+                Next::Wait => None,
             }
-            let (sender, receiver) = oneshot::channel();
-            let counted = self.shared.meters.waiting();
-            state.waiting.push_back(Waiter { since: now, answer: sender, _counted: counted });
-            self.shared.unlock(state, work, now);
-            receiver
+        } else {
+            state.refusal(now).map(Err)
         };
-        answer.await.unwrap_or(Err(NoTurn::Replaced))
+        if let Some(turn) = turn {
+            drop(state);
+            return who.go(turn);
+        }
+        let counted = self.shared.meters.waiting();
+        state.waiting.push_back(Waiter { since: now, who, _counted: counted });
+        self.shared.unlock(state, work, now);
     }
 
     /// Holds to another rate from now on.
@@ -231,41 +236,31 @@ impl Shared {
     /// Lets go whoever may.
     fn pump(self: &Arc<Self>, mut state: MutexGuard<'_, State>, now: Instant) {
         let mut work = Work::default();
-        let mut sent_away = 0;
+        let mut called = Called::new();
         while let Some(first) = state.waiting.front() {
-            if first.answer.is_closed() {
+            if first.who.has_left() {
                 state.waiting.pop_front();
                 continue;
             }
             let (waiting, waited) = (state.waiting.len(), now.saturating_duration_since(first.since));
-            match state.next(waiting, waited, now, &mut work) {
+            let turn = match state.next(waiting, waited, now, &mut work) {
                 Next::Go(id, open, probe) => {
-                    let Some(waiter) = state.waiting.pop_front() else { break };
                     self.meters.waited(waited);
-                    // Whoever has left meanwhile gives the turn back, but not under this lock.
-                    if let Err(Ok(mut lease)) = waiter.answer.send(Ok(self.lease(id, open, probe))) {
-                        lease.ended = true;
-                        state.pool.give_back(id, false);
-                        if probe {
-                            state.breaker.probe_lost();
-                        }
-                    }
+                    Ok(self.lease(id, open, probe))
                 }
-                Next::No(_) if sent_away == SENT_AWAY => {
+                Next::No(_) if called.len() == SENT_AWAY => {
                     work.alarm = Some(now);
                     break;
                 }
-                Next::No(why) => {
-                    sent_away += 1;
-                    if let Some(waiter) = state.waiting.pop_front() {
-                        // One who has left needs no answer.
-                        let _ = waiter.answer.send(Err(why));
-                    }
-                }
+                Next::No(why) => Err(why),
                 Next::Wait => break,
-            }
+            };
+            called.extend(state.waiting.pop_front().map(|waiter| (waiter.who, turn)));
         }
         self.unlock(state, work, now);
+        for (who, turn) in called {
+            who.go(turn);
+        }
     }
 
     fn unlock(self: &Arc<Self>, mut state: MutexGuard<'_, State>, work: Work, now: Instant) {
@@ -340,6 +335,12 @@ fn changed(line: &Weak<Shared>, id: Id, change: Change) {
 }
 
 impl Lease {
+    /// Does this work where its connection's is done.
+    pub fn carry<W: Future<Output = ()> + Send + 'static>(self, work: impl FnOnce(Self) -> W) {
+        let open = Arc::clone(&self.open);
+        open.connection.spawn(work(self));
+    }
+
     /// Posts on this stream.
     ///
     /// # Errors

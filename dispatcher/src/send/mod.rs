@@ -18,7 +18,6 @@ mod config;
 mod conservation;
 mod decision;
 mod deferral;
-mod deliver;
 mod device_limits;
 mod event;
 #[cfg(test)]
@@ -40,6 +39,7 @@ mod share;
 mod stage;
 #[cfg(test)]
 mod testing;
+mod ticket;
 mod transport;
 mod tries;
 mod wait;

@@ -4,10 +4,10 @@
 //! lane alone has half of the hand, and there always is room for one more. A lane at its bound whose pushes do not go
 //! out quickly is *stuck*: the next of its pushes are put off, so that nobody waits behind them.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use geopush_model::{Provider, Push, TenantId};
+use hashbrown::HashMap;
 use tokio::time::Instant;
 
 /// A lane's name.

@@ -110,7 +110,7 @@ impl SendStage {
             match tokio::time::timeout_at(deadline, work.hand.event()).await {
                 Ok(happened) => work.apply(happened)?,
                 Err(_) => {
-                    let left = work.hand.tasks();
+                    let left = work.hand.pushes();
                     tracing::warn!(
                         left,
                         ?limit,

@@ -18,6 +18,12 @@ pub fn deadline(push: &Push) -> UnixMillis {
     push.expires_at.min(push.created_at.plus_ms(LONGEST_MS))
 }
 
+/// How long a push may still be tried.
+pub fn time_left(push: &Push, now: UnixMillis) -> Option<Duration> {
+    let left_ms = u64::try_from(deadline(push).since_ms(now)).ok()?;
+    (left_ms > 0).then(|| Duration::from_millis(left_ms))
+}
+
 /// The attempts at one push so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tries {
@@ -67,8 +73,8 @@ impl Tries {
         self.failures
     }
 
-    /// After an attempt. `jitter` is in 0..1.
-    pub fn after(&mut self, attempt: Attempt, jitter: f64) -> Step {
+    /// After an attempt. `jitter` gives a number in 0..1; it is asked only where there is something to spread.
+    pub fn after(&mut self, attempt: Attempt, jitter: impl FnOnce() -> f64) -> Step {
         match attempt {
             Attempt::Answered(verdict) => {
                 self.attempts += 1;
@@ -107,7 +113,7 @@ impl Tries {
                 }
                 self.wait(Pause::CONNECTION, None, jitter)
             }
-            Attempt::Unreachable(retry_in) => Step::LaneOut(retry_in.mul_f64(1.0 + 0.5 * jitter)),
+            Attempt::Unreachable(retry_in) => Step::LaneOut(retry_in.mul_f64(1.0 + 0.5 * jitter())),
             Attempt::DeviceFull(retry_in) => Step::Wait(retry_in),
             Attempt::NoCredential(CredentialError::Refused(_)) => self.failed(Reason::BadCredentials),
             Attempt::NoCredential(CredentialError::Unavailable { retry_after, .. }) => {
@@ -118,9 +124,9 @@ impl Tries {
         }
     }
 
-    fn wait(&mut self, pause: Pause, retry_after: Option<Duration>, jitter: f64) -> Step {
+    fn wait(&mut self, pause: Pause, retry_after: Option<Duration>, jitter: impl FnOnce() -> f64) -> Step {
         self.failures += 1;
-        Step::Wait(pause.delay(retry_after, self.failures, jitter))
+        Step::Wait(pause.delay(retry_after, self.failures, jitter()))
     }
 
     fn ending(&self) -> Ending {
@@ -228,8 +234,8 @@ mod tests {
     #[test]
     fn a_credential_is_renewed_once_and_then_it_is_bad() {
         let mut tries = Tries::default();
-        assert_eq!(tries.after(answered(Decision::RenewCredential), 0.0), Step::Again);
-        let ending = ends(tries.after(answered(Decision::RenewCredential), 0.0));
+        assert_eq!(tries.after(answered(Decision::RenewCredential), || 0.0), Step::Again);
+        let ending = ends(tries.after(answered(Decision::RenewCredential), || 0.0));
         assert_eq!((ending.reason, ending.attempts), (Some(Reason::BadCredentials), 2));
     }
 
@@ -237,19 +243,19 @@ mod tests {
     fn pauses_grow_with_each_failure() {
         let mut tries = Tries::default();
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
-            assert_eq!(tries.after(Attempt::Unanswered, 0.0), Step::Wait(S(seconds)));
+            assert_eq!(tries.after(Attempt::Unanswered, || 0.0), Step::Wait(S(seconds)));
         }
-        assert_eq!(ends(tries.after(answered(Decision::Sent), 0.0)).attempts, 9);
+        assert_eq!(ends(tries.after(answered(Decision::Sent), || 0.0)).attempts, 9);
     }
 
     #[test]
     fn what_was_not_processed_is_tried_again_at_once_and_is_no_attempt() {
         let mut tries = Tries::default();
         for _ in 0..FREE_TRIES {
-            assert_eq!(tries.after(Attempt::NotProcessed, 0.0), Step::Again);
+            assert_eq!(tries.after(Attempt::NotProcessed, || 0.0), Step::Again);
         }
-        assert_eq!(tries.after(Attempt::NotProcessed, 0.0), Step::Wait(S(1)));
-        assert_eq!(ends(tries.after(answered(Decision::Sent), 0.0)).attempts, 1);
+        assert_eq!(tries.after(Attempt::NotProcessed, || 0.0), Step::Wait(S(1)));
+        assert_eq!(ends(tries.after(answered(Decision::Sent), || 0.0)).attempts, 1);
     }
 
     #[test]
@@ -262,7 +268,7 @@ mod tests {
             (Decision::Sent, None),
         ];
         for (decision, expected) in cases {
-            let ending = ends(Tries::default().after(answered(decision), 0.0));
+            let ending = ends(Tries::default().after(answered(decision), || 0.0));
             let delivery = ending.delivery(&push, 2, UnixMillis(5));
             assert_eq!(delivery.deferrals, 2);
             assert_eq!(delivery.dead_token.map(|dead| dead.token), expected, "{decision:?}");
@@ -274,7 +280,7 @@ mod tests {
     fn what_failed_by_no_fault_of_the_phone_is_a_dead_letter() {
         let push = push("t");
         for reason in Reason::ALL {
-            let ending = ends(Tries::default().after(answered(Decision::GiveUp(*reason)), 0.0));
+            let ending = ends(Tries::default().after(answered(Decision::GiveUp(*reason)), || 0.0));
             let expected =
                 ["bad_message", "too_large", "provider_error", "bad_credentials"].contains(&reason.as_str());
             let dead_letter = ending.delivery(&push, 0, UnixMillis(5)).dead_letter;
@@ -291,11 +297,11 @@ mod tests {
     fn a_push_that_was_put_off_goes_on_where_it_was() {
         let mut tries = Tries::default();
         for _ in 0..3 {
-            tries.after(Attempt::Unanswered, 0.0);
+            tries.after(Attempt::Unanswered, || 0.0);
         }
         let mut tries = Tries::resumed(tries.attempts(), tries.failures());
-        assert_eq!(tries.after(Attempt::Unanswered, 0.0), Step::Wait(S(8)));
-        assert_eq!(ends(tries.after(answered(Decision::Sent), 0.0)).attempts, 5);
+        assert_eq!(tries.after(Attempt::Unanswered, || 0.0), Step::Wait(S(8)));
+        assert_eq!(ends(tries.after(answered(Decision::Sent), || 0.0)).attempts, 5);
     }
 
     #[test]

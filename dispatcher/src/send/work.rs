@@ -6,13 +6,13 @@ use geopush_log::{Batch, Offset, Slice, StageError, Topic, rejected};
 use geopush_model::UnixMillis;
 use tokio::time::Instant;
 
-use super::deliver::time_left;
 use super::event;
 use super::hand::{Hand, Happened, Tools};
 use super::intake::{Head, INPUTS, Intake};
 use super::ledger::{Ledger, Note};
 use super::progress::{Place, Progress};
 use super::share::{LaneKey, PATIENCE, PATIENCE_OF_RETRIES, Room};
+use super::tries::time_left;
 use super::wait::Overflow;
 
 /// The deliveries' end is looked up no more often than this.
@@ -85,14 +85,16 @@ impl Work {
     pub async fn admit(&mut self, slice: &mut Slice) -> Result<Instant, StageError> {
         let now = self.now();
         self.say_what_may_be_sent(now, slice).await?;
-        let mut again_in = LONGEST_SLEEP;
+        let (mut again_in, mut looked) = (LONGEST_SLEEP, false);
         self.turn = (self.turn + 1) % INPUTS.len();
         for n in 0..INPUTS.len() {
             let input = (self.turn + n) % INPUTS.len();
             while self.has_room() && !self.hand.has_many_to_put_off() {
                 let Some(head) = self.intake.head(input, now) else { break };
                 let place = Place { input, offset: head.received.offset };
-                self.look(LOOK).await?;
+                if !std::mem::replace(&mut looked, true) {
+                    self.look(LOOK).await?;
+                }
                 let Some(next) = self.next(place, now) else {
                     again_in = JUDGE;
                     break;
@@ -190,6 +192,7 @@ impl Work {
     /// # Errors
     /// When the log fails, or the commit is lost.
     pub async fn commit(&mut self, slice: &mut Slice) -> Result<(), StageError> {
+        self.hand.sweep();
         self.hand.tell();
         let deferrals = self.hand.take_put_off();
         for deferral in &deferrals {

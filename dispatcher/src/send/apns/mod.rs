@@ -102,7 +102,10 @@ impl Provider for Apns {
             source: rule.source,
             retry_after: retry_after(&answer.headers, now),
             message_id: id.filter(|_| decision == Decision::Sent),
-            said: format!("{status} {}", said.reason),
+            said: match decision {
+                Decision::Sent => String::new(),
+                _ => format!("{status} {}", said.reason),
+            },
         }
     }
 }

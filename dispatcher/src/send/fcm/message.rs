@@ -10,6 +10,8 @@ use crate::send::aps::{self, Aps, given};
 use crate::send::provider::{MAX_PAYLOAD, Unsendable};
 use crate::send::{LINK, PUSH_ID, seconds_left};
 
+/// Room for most bodies, so that they are written in one go.
+const USUAL_BODY: usize = 1_024;
 /// "The maximum lifespan of a message is four weeks."
 const MAX_TTL_S: i64 = 28 * 86_400;
 
@@ -24,12 +26,32 @@ struct Body<'a> {
     /// What every platform shows; none where a platform is to show nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     notification: Option<Notification<'a>>,
-    data: BTreeMap<&'a str, &'a str>,
+    data: Data<'a>,
     android: Android<'a>,
     webpush: Webpush<'a>,
     apns: Apns<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fcm_options: Option<Label<'a>>,
+}
+
+/// What is for the app alone: the merchant's own, and under it what is ours.
+struct Data<'a> {
+    own: &'a BTreeMap<String, String>,
+    ours: [Option<(&'static str, &'a str)>; 2],
+}
+
+impl Data<'_> {
+    fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let is_ours = |key: &str| self.ours.iter().flatten().any(|(ours, _)| *ours == key);
+        let own = self.own.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        own.filter(move |(key, _)| !is_ours(key)).chain(self.ours.iter().flatten().copied())
+    }
+}
+
+impl Serialize for Data<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
 }
 
 #[derive(Clone, Copy, Serialize)]
@@ -174,10 +196,8 @@ pub fn body(push: &Push, now: UnixMillis) -> Result<Bytes, Unsendable> {
     let id = push.id.to_string();
     let ttl = seconds_left(push.expires_at, now).min(MAX_TTL_S).to_string();
     let expiration = push.expires_at.0.div_euclid(1000).max(1).to_string();
-    let mut data: BTreeMap<&str, &str> =
-        message.data.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    data.extend(message.link.as_deref().map(|link| (LINK, link)));
-    data.insert(PUSH_ID, &id);
+    let ours = [message.link.as_deref().map(|link| (LINK, link)), Some((PUSH_ID, id.as_str()))];
+    let data = Data { own: &message.data, ours };
 
     // A common notification would be shown by Apple's phones, too: beside a background push each platform has its own.
     let shown = Notification::of(message);
@@ -237,7 +257,9 @@ pub fn body(push: &Push, now: UnixMillis) -> Result<Bytes, Unsendable> {
             fcm_options: message.analytics_label.as_deref().map(|analytics_label| Label { analytics_label }),
         },
     };
-    Ok(serde_json::to_vec(&request).expect("text and maps of text always serialise").into())
+    let mut body = Vec::with_capacity(USUAL_BODY);
+    serde_json::to_writer(&mut body, &request).expect("text and maps of text always serialise");
+    Ok(body.into())
 }
 
 /// "For all URL values, HTTPS is required": an app's own address is no use to a browser.

@@ -110,7 +110,10 @@ impl Provider for Fcm {
             dead_at: (rule.decision == Decision::DropToken).then_some(now),
             source: rule.source,
             retry_after: retry_after(&answer.headers, now),
-            said: format!("{} {}", answer.status.as_u16(), said.code.as_deref().unwrap_or_default()),
+            said: match rule.decision {
+                Decision::Sent => String::new(),
+                _ => format!("{} {}", answer.status.as_u16(), said.code.as_deref().unwrap_or_default()),
+            },
             message_id: said.name,
         }
     }

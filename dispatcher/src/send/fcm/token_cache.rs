@@ -86,11 +86,13 @@ impl TokenCache {
     where
         F: Future<Output = Result<AccessToken, CredentialError>> + Send + 'static,
     {
-        let state = self.lock().clone();
-        let known = state.known(now);
-        if let Some(Ok(header)) = known {
-            return Ok(header);
-        }
+        let (known, state) = {
+            let state = self.lock();
+            match state.known(now) {
+                Some(Ok(header)) => return Ok(header),
+                known => (known, state.clone()),
+            }
+        };
         if let Some(token) = state.token.filter(|token| token.is_good(now)) {
             if known.is_none()
                 && let Ok(fetching) = Arc::clone(&self.fetching).try_lock_owned()

@@ -1,4 +1,5 @@
-//! What keeps one connection going: frames in and out, PINGs, and word of what its server allows.
+//! What keeps one connection going: frames in and out, the work that is done by it, PINGs, and word of what its server
+//! allows.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -7,10 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use h2::client::{Connection, SendRequest};
 use h2::{Ping, PingPong};
+use tokio::io::BufWriter;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_rustls::client::TlsStream;
 
@@ -27,12 +32,23 @@ pub enum Change {
     Cut,
 }
 
+/// What is done in a connection's task: requests, and what follows from their answers.
+pub type Work = BoxFuture<'static, ()>;
+
+/// Answers and requests take turns so often before other connections have theirs.
+const ROUNDS: usize = 8;
+
+type Frames = Connection<BufWriter<TlsStream<TcpStream>>, Bytes>;
+
 /// Drives one connection.
 pub struct Driver {
-    connection: Connection<TlsStream<TcpStream>, Bytes>,
+    /// None once it has ended: what is under way on it is told so.
+    connection: Option<Frames>,
+    /// Work that comes; none when there will be no more.
+    coming: Option<mpsc::UnboundedReceiver<Work>>,
+    working: FuturesUnordered<Work>,
     /// Tells of a GOAWAY. Given up when nobody else sends: it would keep the connection open.
     requests: Option<SendRequest<Bytes>>,
-    dropped: oneshot::Receiver<()>,
     pings: Option<PingPong>,
     keep_alive: KeepAlive,
     ticks: Interval,
@@ -42,41 +58,60 @@ pub struct Driver {
 
 impl Driver {
     pub(super) fn new(
-        mut connection: Connection<TlsStream<TcpStream>, Bytes>,
+        mut connection: Frames,
         requests: SendRequest<Bytes>,
         streams: usize,
         keep_alive: KeepAlive,
         under_way: Arc<AtomicUsize>,
-        dropped: oneshot::Receiver<()>,
+        coming: mpsc::UnboundedReceiver<Work>,
     ) -> Self {
         let mut ticks =
             tokio::time::interval_at(tokio::time::Instant::now() + keep_alive.period(), keep_alive.period());
         // A process that stood still must not take its own silence for the server's.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let pings = connection.ping_pong();
-        Self { connection, requests: Some(requests), dropped, pings, keep_alive, ticks, streams, under_way }
+        Self {
+            connection: Some(connection),
+            coming: Some(coming),
+            working: FuturesUnordered::new(),
+            requests: Some(requests),
+            pings,
+            keep_alive,
+            ticks,
+            streams,
+            under_way,
+        }
     }
 
-    /// Until the connection has ended. `tell` is called at once with each change.
+    /// Until the connection has ended, and all work by it. `tell` is called at once with each change.
     pub async fn run(mut self, tell: impl Fn(Change) + Send) {
-        let ended = poll_fn(|cx| self.poll(cx, &tell)).await;
-        if let Err(why) = &ended {
-            tracing::debug!(why, "a connection to a provider ended");
-        }
-        if self.requests.is_some() {
-            let cut = ended.is_err() || self.under_way.load(Ordering::Relaxed) > 0;
-            tell(if cut { Change::Cut } else { Change::Closing });
-        }
+        poll_fn(|cx| self.poll(cx, &tell)).await;
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, tell: &impl Fn(Change)) -> Poll<Result<(), String>> {
-        if self.requests.is_some() && Pin::new(&mut self.dropped).poll(cx).is_ready() {
+    fn poll(&mut self, cx: &mut Context<'_>, tell: &impl Fn(Change)) -> Poll<()> {
+        for _ in 0..ROUNDS {
+            if let Poll::Ready(ended) = self.frames(cx, tell) {
+                self.end(&ended, tell);
+            }
+            // Answers that have come free streams for what waits; what goes out by that is the next round's.
+            if !self.work(cx) {
+                let over = self.connection.is_none() && self.coming.is_none() && self.working.is_empty();
+                return if over { Poll::Ready(()) } else { Poll::Pending };
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn frames(&mut self, cx: &mut Context<'_>, tell: &impl Fn(Change)) -> Poll<Result<(), String>> {
+        let Some(connection) = &mut self.connection else { return Poll::Pending };
+        if self.coming.is_none() {
             self.requests = None;
         }
-        if let Poll::Ready(ended) = Pin::new(&mut self.connection).poll(cx) {
+        if let Poll::Ready(ended) = Pin::new(&mut *connection).poll(cx) {
             return Poll::Ready(ended.map_err(|error| error.to_string()));
         }
-        let streams = self.connection.max_concurrent_send_streams();
+        let streams = connection.max_concurrent_send_streams();
         if streams != self.streams {
             self.streams = streams;
             tell(Change::Streams(streams));
@@ -89,6 +124,38 @@ impl Driver {
         }
         // After the frames were read: an answer that has come counts, however late this process looks.
         self.check_life(cx).map_or_else(|why| Poll::Ready(Err(why)), |()| Poll::Pending)
+    }
+
+    fn end(&mut self, ended: &Result<(), String>, tell: &impl Fn(Change)) {
+        if let Err(why) = ended {
+            tracing::debug!(why, "a connection to a provider ended");
+        }
+        self.connection = None;
+        if let Some(coming) = &mut self.coming {
+            coming.close();
+        }
+        if self.requests.take().is_some() {
+            let cut = ended.is_err() || self.under_way.load(Ordering::Relaxed) > 0;
+            tell(if cut { Change::Cut } else { Change::Closing });
+        }
+    }
+
+    /// Does what can be done. False if nothing could.
+    fn work(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut done = false;
+        while let Some(coming) = &mut self.coming
+            && let Poll::Ready(work) = coming.poll_recv(cx)
+        {
+            match work {
+                Some(work) => self.working.push(work),
+                None => self.coming = None,
+            }
+            done = true;
+        }
+        while let Poll::Ready(Some(())) = self.working.poll_next_unpin(cx) {
+            done = true;
+        }
+        done
     }
 
     fn check_life(&mut self, cx: &mut Context<'_>) -> Result<(), String> {

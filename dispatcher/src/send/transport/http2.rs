@@ -1,7 +1,8 @@
 //! One HTTP/2 connection, and what became of each request on it.
 //!
 //! h2 is driven directly: it says how many streams the server allows and which of them a GOAWAY left out, and a request
-//! costs no task nor channel of its own.
+//! costs no task nor channel of its own. What is done with a request is done in its connection's task ([`Work`]), so that
+//! many requests are one write.
 
 use std::future::poll_fn;
 use std::io;
@@ -14,13 +15,14 @@ use h2::RecvStream;
 use h2::client::{self, SendRequest};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, StatusCode, Uri, uri};
+use tokio::io::BufWriter;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::Endpoint;
-use super::driver::Driver;
+use super::driver::{Driver, Work};
 use super::keepalive::KeepAlive;
 use super::tls::{TlsError, with_identity};
 
@@ -30,6 +32,8 @@ const MAX_ANSWER: usize = 64 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 /// How many streams are used before the server has said how many it allows.
 const UNTOLD_STREAMS: usize = 1;
+/// The most that is written at once: a TLS record holds no more (RFC 8446, section 5.1).
+const WRITE: usize = 16 << 10;
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +88,7 @@ pub struct Connection {
     endpoint: Arc<Endpoint>,
     timeout: Duration,
     under_way: Arc<AtomicUsize>,
-    _held: oneshot::Sender<()>,
+    work: mpsc::UnboundedSender<Work>,
 }
 
 impl Connector {
@@ -124,11 +128,12 @@ impl Connector {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .initial_max_send_streams(UNTOLD_STREAMS)
             .enable_push(false)
-            .handshake(tls)
+            // h2 writes each body by itself otherwise: a TLS record and a call of the system each.
+            .handshake(BufWriter::with_capacity(WRITE, tls))
             .await
             .map_err(io::Error::other)?;
         let under_way = Arc::new(AtomicUsize::new(0));
-        let (held, dropped) = oneshot::channel();
+        let (sender, work) = mpsc::unbounded_channel();
         let keep_alive = KeepAlive::new(self.timeouts.ping, tokio::time::Instant::now());
         let driver = Driver::new(
             connection,
@@ -136,20 +141,28 @@ impl Connector {
             UNTOLD_STREAMS,
             keep_alive,
             Arc::clone(&under_way),
-            dropped,
+            work,
         );
         let connection = Connection {
             requests,
             endpoint: Arc::clone(endpoint),
             timeout: self.timeouts.request,
             under_way,
-            _held: held,
+            work: sender,
         };
         Ok((connection, driver))
     }
 }
 
 impl Connection {
+    /// Does this work in the connection's own task: what it posts by then is written together.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Err(left) = self.work.send(Box::pin(work)) {
+            // The connection has ended, as the work will be told.
+            tokio::spawn(left.0);
+        }
+    }
+
     /// Posts to `path`, below the endpoint's own.
     ///
     /// # Errors
