@@ -61,7 +61,7 @@ pub struct Options {
     #[arg(long, default_value_t = 5)]
     pub rounds: usize,
     /// Pings of the backlog on Kafka.
-    #[arg(long, default_value_t = 400_000)]
+    #[arg(long, default_value_t = 1_200_000)]
     pub pings: usize,
     /// Deliveries written in each run.
     #[arg(long, default_value_t = 80_000)]
