@@ -9,6 +9,7 @@
 
 mod campaigns;
 mod credentials;
+mod device;
 mod devices;
 mod directory;
 mod keys;
@@ -23,7 +24,8 @@ pub use credentials::{
     ApnsAuth, ApnsCredentials, ApnsEnvironment, AppCredentials, CredentialError, FcmCredentials,
     ServiceAccount,
 };
-pub use devices::{Device, DeviceError, DevicePage, Devices, KnownDevices, Platform};
+pub use device::{Device, Platform};
+pub use devices::{DeviceError, DevicePage, Devices, KnownDevices};
 pub use directory::{AppProviders, Directory, Principal};
 pub use keys::NewKey;
 pub use publisher::{Change, ChangeError, Published, Publisher};

@@ -18,11 +18,11 @@ use geopush_sandbox::{Options, Sandbox, Sent};
 use geopush_service::clock::{Clock as _, SystemClock};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::control;
 
 pub const TENANT: TenantId = TenantId(Uuid::from_u128(7));
 pub const APP: &str = "shop";
@@ -238,29 +238,12 @@ impl World {
 
     /// Tells a provider to misbehave.
     pub async fn fault(&self, fault: Value) {
-        let body = fault.to_string();
-        let host = self.sandbox.control_url().strip_prefix("http://").unwrap();
-        let mut control = TcpStream::connect(host).await.unwrap();
-        let request = format!(
-            "POST /faults HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-            body.len()
-        );
-        control.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        control.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+        control::fault(&self.sandbox, &fault).await;
     }
 
-    /// How many faults wait.
+    /// How many faults nobody has met yet.
     pub async fn faults_left(&self) -> usize {
-        let host = self.sandbox.control_url().strip_prefix("http://").unwrap();
-        let mut control = TcpStream::connect(host).await.unwrap();
-        let request = format!("GET /faults HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
-        control.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        control.read_to_string(&mut answer).await.unwrap();
-        let body = answer.split("\r\n\r\n").nth(1).unwrap();
-        serde_json::from_str::<Value>(body).unwrap()["data"].as_array().unwrap().len()
+        control::faults_left(&self.sandbox).await
     }
 
     /// Waits until the providers have met every fault.

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../control/mod.rs"]
+mod control;
+
 mod day;
 mod dead_provider;
 mod fairness;

@@ -2,7 +2,7 @@
 
 use geopush_model::Provider;
 use geopush_store::tables::DeliveryBySourceRow;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::world::{Choices, World, apns_token, id, now, tenant};
@@ -34,18 +34,21 @@ fn phones() -> [(Provider, &'static str, String); 2] {
     [(Provider::Fcm, "android", "a-phone".to_owned()), (Provider::Apns, "iphone", apns_token(1))]
 }
 
+/// What a provider says of a token that is dead, after a while.
+fn dead(provider: Provider, delay_ms: u32) -> Value {
+    let (status, reason) = match provider {
+        Provider::Fcm => (404, "UNREGISTERED"),
+        Provider::Apns => (400, "DeviceTokenNotForTopic"),
+    };
+    json!({ "provider": provider.as_str(), "status": status, "reason": reason, "delay_ms": delay_ms })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_token_is_dropped() {
     let world = world().await;
     for (provider, device, phone) in phones() {
         world.register(tenant(MERCHANT), device, provider, &phone).await;
-        let refusal = match provider {
-            Provider::Fcm => json!({ "provider": "fcm", "status": 404, "reason": "UNREGISTERED" }),
-            Provider::Apns => {
-                json!({ "provider": "apns", "status": 400, "reason": "DeviceTokenNotForTopic" })
-            }
-        };
-        world.fault(refusal).await;
+        world.fault(dead(provider, 0)).await;
         let send = world.send_to(tenant(MERCHANT), device).await;
         assert_eq!(end(&world, send).await.reason.as_deref(), Some("dead_token"));
         assert_eq!(token(&world, device).await, None, "{provider:?}");
@@ -58,15 +61,7 @@ async fn a_token_that_was_registered_anew_while_its_provider_called_it_dead_stay
     for (provider, device, phone) in phones() {
         world.register(tenant(MERCHANT), device, provider, &phone).await;
         // The answer takes long enough for the phone to be there again.
-        let refusal = match provider {
-            Provider::Fcm => {
-                json!({ "provider": "fcm", "status": 404, "reason": "UNREGISTERED", "delay_ms": 1_500 })
-            }
-            Provider::Apns => {
-                json!({ "provider": "apns", "status": 400, "reason": "DeviceTokenNotForTopic", "delay_ms": 1_500 })
-            }
-        };
-        world.fault(refusal).await;
+        world.fault(dead(provider, 1_500)).await;
 
         let send = world.send_to(tenant(MERCHANT), device).await;
         world
@@ -87,8 +82,7 @@ async fn a_token_that_was_registered_anew_while_its_provider_called_it_dead_stay
 async fn another_token_of_the_device_stays_too() {
     let world = world().await;
     world.register(tenant(MERCHANT), "phone", Provider::Fcm, "before").await;
-    let refusal = json!({ "provider": "fcm", "status": 404, "reason": "UNREGISTERED", "delay_ms": 1_500 });
-    world.fault(refusal).await;
+    world.fault(dead(Provider::Fcm, 1_500)).await;
     let send = world.send_to(tenant(MERCHANT), "phone").await;
     world.eventually("the provider is asked", async || (world.faults_left().await == 0).then_some(())).await;
     world.register(tenant(MERCHANT), "phone", Provider::Fcm, "after").await;

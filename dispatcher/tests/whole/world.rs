@@ -26,11 +26,11 @@ use geopush_store::tables::{
 use geopush_store::{Direction, EmbeddedStore, Page, Store, Table, Timestamp};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::control;
 
 pub const APP: &str = "shop";
 /// As many as `geopush run` has on the embedded log.
@@ -267,29 +267,12 @@ impl World {
 
     /// Tells a provider to misbehave.
     pub async fn fault(&self, fault: Value) {
-        let body = fault.to_string();
-        let host = self.sandbox.control_url().strip_prefix("http://").unwrap();
-        let mut control = TcpStream::connect(host).await.unwrap();
-        let request = format!(
-            "POST /faults HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-            body.len()
-        );
-        control.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        control.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+        control::fault(&self.sandbox, &fault).await;
     }
 
-    /// How many faults nobody has met yet: one that is met is gone at once, however long it takes then.
+    /// How many faults nobody has met yet.
     pub async fn faults_left(&self) -> usize {
-        let host = self.sandbox.control_url().strip_prefix("http://").unwrap();
-        let mut control = TcpStream::connect(host).await.unwrap();
-        let request = format!("GET /faults HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
-        control.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        control.read_to_string(&mut answer).await.unwrap();
-        let body = answer.split("\r\n\r\n").nth(1).unwrap();
-        serde_json::from_str::<Value>(body).unwrap()["data"].as_array().unwrap().len()
+        control::faults_left(&self.sandbox).await
     }
 }
 
