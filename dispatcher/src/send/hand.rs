@@ -8,7 +8,6 @@ use geopush_log::{AppendError, Hold, Record, SharedLog, StageError, Topic, Trace
 use geopush_model::{UnixMillis, Wire as _};
 use geopush_service::clock::Clock;
 use hashbrown::HashMap;
-use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +25,7 @@ use super::share::{LaneKey, Shares};
 use super::ticket::{LOOK, Mailbox, Ticket, Told};
 use super::tries::{Ending, Step, time_left};
 use super::wait::{TOPICS, Waits, Where};
+use super::waiting::{Waited, Waiting};
 
 /// Those in line whose time has run out are looked for this often.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -58,13 +58,9 @@ pub struct Hand {
     mailbox: Arc<Mailbox>,
     looks: Interval,
     swept_at: Instant,
-    /// Of those who wait for something else than their lane.
-    tasks: JoinSet<Done>,
-    by_task: HashMap<Id, Place>,
+    waiting: Waiting,
     ends: Ends,
     deferrals: Deferrals,
-    /// Set off to send those who wait away.
-    stop: CancellationToken,
     held: Held,
     meters: EndMeters,
 }
@@ -78,23 +74,12 @@ struct InHand {
     ticket: Option<Arc<Ticket>>,
 }
 
-/// What a push's task came to.
-#[derive(Debug)]
-pub enum Done {
-    /// It has waited for its retry.
-    Waited,
-    /// All apps are known that there were.
-    CaughtUp,
-    /// It has no end yet, and is not to be tried here any more.
-    Stopped,
-}
-
 /// Something that happened to what is in hand.
 pub enum Happened {
     /// Lanes have told something.
     Told,
-    /// A task has ended.
-    Task(Result<(Id, Done), JoinError>),
+    /// A push's waiting has ended.
+    Waited(Place, Waited),
     /// Ends were written, or not.
     Append(Result<Vec<Place>, AppendError>),
 }
@@ -112,11 +97,9 @@ impl Hand {
             mailbox,
             looks,
             swept_at: Instant::now(),
-            tasks: JoinSet::new(),
-            by_task: HashMap::new(),
+            waiting: Waiting::default(),
             ends: Ends::default(),
             deferrals: Deferrals::default(),
-            stop: CancellationToken::new(),
             held: Held::default(),
             meters: EndMeters::new(),
         }
@@ -155,7 +138,7 @@ impl Hand {
 
     /// Gives a push to its lane. `caught_up`: no app is unknown any more that anybody could know.
     fn deliver(&mut self, place: Place, mut push: InHand, caught_up: bool) {
-        if self.stop.is_cancelled() {
+        if self.waiting.is_stopped() {
             // It stays unfinished, and comes again.
             return;
         }
@@ -175,14 +158,8 @@ impl Hand {
             }
             // Another process may have told the planner of an app that this one has not heard of yet.
             Err(NoLane::NoApp) if !caught_up => {
-                let (lanes, stop) = (Arc::clone(&self.tools.lanes), self.stop.clone());
-                self.spawn(place, push, async move {
-                    tokio::select! {
-                        biased;
-                        () = stop.cancelled() => Done::Stopped,
-                        () = lanes.catch_up() => Done::CaughtUp,
-                    }
-                });
+                self.waiting.catch_up(place, Arc::clone(&self.tools.lanes));
+                self.pushes.insert(place, push);
             }
             Err(NoLane::NoApp) => {
                 let ending = push.item.tries.no_app();
@@ -193,12 +170,6 @@ impl Hand {
                 self.end_in_hand(place, &push, ending);
             }
         }
-    }
-
-    fn spawn(&mut self, place: Place, push: InHand, work: impl Future<Output = Done> + Send + 'static) {
-        let task = self.tasks.spawn(work);
-        self.by_task.insert(task.id(), place);
-        self.pushes.insert(place, push);
     }
 
     /// A push in hand is tried again later: in memory, or on the log.
@@ -221,21 +192,8 @@ impl Hand {
             Where::Memory => {
                 event::retry(&push.item.push, wait);
                 self.shares.waits(&push.lane, true);
-                let stop = self.stop.clone();
-                self.spawn(place, push, async move {
-                    let replaced = async {
-                        match &lane_out {
-                            Some(replaced) => replaced.cancelled().await,
-                            None => std::future::pending().await,
-                        }
-                    };
-                    tokio::select! {
-                        biased;
-                        () = stop.cancelled() => Done::Stopped,
-                        () = replaced => Done::Waited,
-                        () = tokio::time::sleep(wait) => Done::Waited,
-                    }
-                });
+                self.waiting.rest(place, wait, lane_out);
+                self.pushes.insert(place, push);
             }
             Where::Topic(_) => {
                 let age = push.item.age(now);
@@ -304,8 +262,7 @@ impl Hand {
             () = self.mailbox.news() => Happened::Told,
             _ = self.looks.tick(), if !self.pushes.is_empty() => Happened::Told,
             appended = self.ends.appended() => Happened::Append(appended),
-            Some(done) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => Happened::Task(done),
-            else => std::future::pending().await,
+            (place, waited) = self.waiting.next(), if !self.waiting.is_empty() => Happened::Waited(place, waited),
         }
     }
 
@@ -321,10 +278,10 @@ impl Hand {
                     self.told(place, told);
                 }
             }
-            Happened::Task(done) => {
-                self.done(&done);
-                while let Some(done) = self.tasks.try_join_next_with_id() {
-                    self.done(&done);
+            Happened::Waited(place, waited) => {
+                self.waited(place, &waited);
+                while let Some((place, waited)) = self.waiting.try_next() {
+                    self.waited(place, &waited);
                 }
             }
             Happened::Append(appended) => {
@@ -335,22 +292,17 @@ impl Hand {
         Ok(finished)
     }
 
-    fn done(&mut self, done: &Result<(Id, Done), JoinError>) {
-        let (id, done) = match done {
-            Ok((id, done)) => (*id, Some(done)),
-            Err(error) => (error.id(), None),
-        };
-        let Some(place) = self.by_task.remove(&id) else { return };
+    fn waited(&mut self, place: Place, waited: &Waited) {
         let Some(push) = self.pushes.remove(&place) else { return };
-        match done {
-            Some(Done::Waited) => {
+        match waited {
+            Waited::Due => {
                 self.shares.waits(&push.lane, false);
                 self.deliver(place, push, false);
             }
-            Some(Done::CaughtUp) => self.deliver(place, push, true),
+            Waited::CaughtUp => self.deliver(place, push, true),
             // It stays unfinished, and comes again.
-            Some(Done::Stopped) => {}
-            None => self.break_in_hand(place, &push),
+            Waited::Stopped => {}
+            Waited::Broken => self.break_in_hand(place, &push),
         }
     }
 
@@ -406,7 +358,7 @@ impl Hand {
 
     /// Sends those who wait away: they have no end, and come again.
     pub fn stop(&mut self) {
-        self.stop.cancel();
+        self.waiting.stop();
         self.pushes.retain(|_, push| !push.ticket.as_ref().is_some_and(|ticket| ticket.leave()));
     }
 

@@ -43,6 +43,7 @@ mod ticket;
 mod transport;
 mod tries;
 mod wait;
+mod waiting;
 mod work;
 
 pub use config::{LaneConfig, SendConfig, SliceConfig};
