@@ -46,6 +46,15 @@ async fn a_lane_keeps_to_the_streams_that_its_server_allows_and_opens_connection
 }
 
 #[tokio::test]
+async fn a_server_that_negotiates_no_protocol_is_spoken_to_in_http_2() {
+    let (mut world, _peer) = world(Manners { untold: true, ..Manners::default() }).await;
+    let pushes = pushes(&world, 3);
+    world.publish(&pushes).await;
+    world.send();
+    all_accepted_at_once(&world, &pushes).await;
+}
+
+#[tokio::test]
 async fn one_connection_does_when_it_has_room_for_everything() {
     let manners = Manners { streams: Some(1_000), delay: Duration::from_millis(300), ..Manners::default() };
     let (mut world, peer) = world(manners).await;

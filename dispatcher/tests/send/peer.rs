@@ -40,6 +40,8 @@ pub struct Manners {
     pub goaway: Option<(usize, usize)>,
     /// The first connections are cut at their first request.
     pub cut: usize,
+    /// It does not say in TLS what it speaks.
+    pub untold: bool,
 }
 
 /// What a server has seen.
@@ -78,7 +80,9 @@ impl Peer {
                 PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der())),
             )
             .unwrap();
-        tls.alpn_protocols = vec![b"h2".to_vec()];
+        if !manners.untold {
+            tls.alpn_protocols = vec![b"h2".to_vec()];
+        }
         let tls = TlsAcceptor::from(Arc::new(tls));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
