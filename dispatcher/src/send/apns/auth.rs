@@ -1,6 +1,7 @@
 //! Provider tokens (Apple's "Establishing a token-based connection to APNs").
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use geopush_model::UnixMillis;
@@ -8,7 +9,7 @@ use http::HeaderValue;
 use ring::digest::{Digest, SHA256, digest};
 use serde_json::json;
 
-use crate::send::jwt::Signer;
+use crate::send::jwt::{Signer, with_der_signature};
 use crate::send::provider::Unusable;
 
 /// "Refresh your token no more than once every 20 minutes and no less than once every 60 minutes."
@@ -52,12 +53,28 @@ pub struct ProviderToken {
     signer: Signer,
     key_id: String,
     team_id: String,
+    /// Whether a push was taken with one of its tokens: then the form of its signature is understood.
+    understood: AtomicBool,
     state: Mutex<State>,
+}
+
+/// How the signature of a token is written.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Form {
+    /// Two numbers of 32 bytes, as RFC 7518 has it.
+    #[default]
+    Fixed,
+    /// In DER. Apple takes both; there are servers that break down, with 500, over all but this one (pushy's mock). So a
+    /// key of which nothing was taken yet is tried by it after a 500, and never again once that is refused.
+    Der,
+    /// Fixed, and not to be left any more.
+    Settled,
 }
 
 #[derive(Default)]
 struct State {
     minted: Option<(UnixMillis, HeaderValue)>,
+    form: Form,
     refused: bool,
     /// When it was last minted anew before its time.
     forced_at: Option<UnixMillis>,
@@ -82,6 +99,7 @@ impl ProviderToken {
             signer: Signer::es256(pem)?,
             key_id: key_id.to_owned(),
             team_id: team_id.to_owned(),
+            understood: AtomicBool::new(false),
             state: Mutex::default(),
         })
     }
@@ -97,12 +115,43 @@ impl ProviderToken {
         }
         let claims = json!({ "iss": self.team_id, "iat": now.0.div_euclid(1000) });
         let token = self.signer.sign(Some(&self.key_id), &claims)?;
+        let token = match state.form {
+            Form::Der => with_der_signature(&token).unwrap_or(token),
+            Form::Fixed | Form::Settled => token,
+        };
         let mut header =
             HeaderValue::try_from(format!("bearer {token}")).map_err(|_| Unusable("private_key"))?;
         header.set_sensitive(true);
         let forced_at = if state.refused { Some(now) } else { state.forced_at };
-        *state = State { minted: Some((now, header.clone())), refused: false, forced_at };
+        *state = State { minted: Some((now, header.clone())), form: state.form, refused: false, forced_at };
         Ok(header)
+    }
+
+    /// A push was taken.
+    pub fn understood(&self) {
+        if !self.understood.load(Ordering::Relaxed) {
+            self.understood.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The server broke down over a push: maybe over the token.
+    pub fn broke(&self) {
+        let mut state = self.lock();
+        if state.form == Form::Fixed && !self.understood.load(Ordering::Relaxed) {
+            (state.form, state.minted) = (Form::Der, None);
+        }
+    }
+
+    /// Whether a token that the server calls invalid may be so for its form; then the next has the usual one.
+    pub fn is_doubtful(&self) -> bool {
+        let mut state = self.lock();
+        if state.form == Form::Fixed || self.understood.load(Ordering::Relaxed) {
+            return false;
+        }
+        if state.form == Form::Der {
+            (state.form, state.minted) = (Form::Settled, None);
+        }
+        true
     }
 
     /// Has the token minted anew if it is still this one.
@@ -169,6 +218,31 @@ mod tests {
         assert_eq!(token.header(UnixMillis(2)).unwrap(), second);
         assert_eq!(token.header(UnixMillis(LEAST_MS)).unwrap(), second);
         assert_ne!(token.header(UnixMillis(LEAST_MS + 1)).unwrap(), second);
+    }
+
+    fn signature(token: &ProviderToken) -> usize {
+        let header = token.header(UnixMillis(1)).unwrap();
+        let token = header.to_str().unwrap().rsplit_once('.').unwrap().1.to_owned();
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token).unwrap().len()
+    }
+
+    #[test]
+    fn a_server_that_breaks_down_over_the_first_tokens_is_shown_the_other_form_once() {
+        let token = token();
+        assert!(signature(&token) == 64 && !token.is_doubtful(), "an invalid token is one, at first");
+        token.broke();
+        assert!(signature(&token) > 64);
+        assert!(token.is_doubtful() && token.is_doubtful(), "of each push that was sent with it");
+        token.broke();
+        assert_eq!(signature(&token), 64);
+    }
+
+    #[test]
+    fn a_form_that_was_understood_is_kept() {
+        let token = token();
+        token.understood();
+        token.broke();
+        assert!(signature(&token) == 64 && !token.is_doubtful());
     }
 
     #[test]

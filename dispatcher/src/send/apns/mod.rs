@@ -91,8 +91,20 @@ impl Provider for Apns {
             Decision::DropToken if said.timestamp.is_some_and(|dead_at| push.token_at.0 > dead_at) => {
                 Decision::GiveUp(Reason::DeadToken)
             }
+            // Where the server broke down over the first tokens, this may be about their form alone.
+            Decision::GiveUp(Reason::BadCredentials)
+                if said.reason == "InvalidProviderToken"
+                    && self.token.as_ref().is_some_and(|token| token.is_doubtful()) =>
+            {
+                Decision::RenewCredential
+            }
             decision => decision,
         };
+        match (&self.token, decision, status) {
+            (Some(token), Decision::Sent, _) => token.understood(),
+            (Some(token), _, 500) => token.broke(),
+            _ => {}
+        }
         let id = answer.headers.get("apns-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         // An answer is about the token as it was when it was asked about.
         let dead_at = (decision == Decision::DropToken).then(|| said.timestamp.map_or(now, UnixMillis));
