@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use geopush_log::{Hold, Offset, StageError};
 use geopush_model::{CampaignRun, Job, TenantId, UnixMillis, Work};
 use geopush_service::clock::Clock;
-use geopush_store::StoreError;
-use geopush_store::tables::SendShardRow;
+use geopush_store::{StoreError, Table};
 use moka::sync::Cache;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -118,7 +117,7 @@ impl Expander {
         let now = self.now();
         // A page that was begun is finished, since its row counts it.
         let ends = match (sheet.status, &sheet.targets, stance) {
-            (Status::Cancelled, Targets::Audience(_), _) => Some((ShardState::Done, "cancelled")),
+            (Status::Cancelled, Targets::Audience(_), Stance::Next) => Some((ShardState::Done, "cancelled")),
             (Status::Paused, _, Stance::Next) => Some((ShardState::Paused, "paused")),
             _ => None,
         };
@@ -149,12 +148,24 @@ impl Expander {
         }
         let counted = row.as_ref().map_or(0, |row| row.expanded.max(0).unsigned_abs());
         let extent = match (stance, counted.saturating_sub(job.expanded), spread) {
-            (Stance::Again, begun @ 1.., _) => Extent::Devices(usize::try_from(begun).unwrap_or(most)),
+            (Stance::Again, begun @ 1.., _) => Extent::UpTo(usize::try_from(begun).unwrap_or(most)),
             (_, _, Some(_)) => Extent::Rows(most),
             (_, _, None) => Extent::UpTo(most),
         };
-        let read = || self.reads.page(job, &sheet, extent);
-        let found = self.patience.with("read a page of a send's devices", read).await?;
+        let begun = match (&row, stance) {
+            (Some(row), Stance::Again) => {
+                self.patience.with("read a page that was begun", || self.reads.begun(row)).await?
+            }
+            _ => None,
+        };
+        let is_kept = begun.is_some();
+        let found = match begun {
+            Some(begun) => begun,
+            None => {
+                let read = || self.reads.page(job, &sheet, extent);
+                self.patience.with("read a page of a send's devices", read).await?
+            }
+        };
         if found.unreadable > 0 {
             metrics::counter!("geopush_dispatcher_expand_unreadable_devices_total")
                 .increment(found.unreadable as u64);
@@ -172,6 +183,11 @@ impl Expander {
         if page.next.is_none() {
             lefts.remove(&(source_of(&job.work), job.shard));
         }
+        if let Some(devices) = page.devices(&sheet).filter(|_| !is_kept)
+            && !self.put(devices, hold).await?
+        {
+            return Ok(unsure());
+        }
         Ok(match self.put(page.row.clone(), hold).await? {
             true => Step::Page(Box::new(page)),
             false => unsure(),
@@ -182,8 +198,8 @@ impl Expander {
         UnixMillis(self.clock.now_ms())
     }
 
-    /// Writes a shard's row, if the slice is surely still owned: another owner may have written a later one.
-    async fn put(&self, row: SendShardRow, hold: &Hold) -> Result<bool, StageError> {
+    /// Writes a row of a shard, if the slice is surely still owned: another owner may have written a later one.
+    async fn put<T: Table + Clone>(&self, row: T, hold: &Hold) -> Result<bool, StageError> {
         if !hold.is_sure() {
             return Ok(false);
         }

@@ -9,7 +9,7 @@ use geopush_model::{
 };
 use geopush_registry::message_of;
 use geopush_store::Timestamp;
-use geopush_store::tables::{SendRow, SendShardRow};
+use geopush_store::tables::{SendPageRow, SendRow, SendShardRow};
 use uuid::Uuid;
 
 /// A send or a run, as it is now.
@@ -167,6 +167,16 @@ pub(super) struct Found {
     pub(super) next: Option<DeviceId>,
 }
 
+/// The devices of a page that was begun, if what is kept is of the page that its shard's row counts.
+pub(super) fn begun(row: &SendShardRow, kept: &SendPageRow) -> Option<Found> {
+    let devices: Vec<String> =
+        serde_json::from_str(&kept.devices).ok().filter(|_| row.job == Some(kept.job))?;
+    let devices: Vec<_> = devices.iter().filter_map(|device| DeviceId::new(device).ok()).collect();
+    let is_last = row.state == ShardState::Done.as_str();
+    let next = row.cursor.as_deref().filter(|_| !is_last).and_then(|cursor| DeviceId::new(cursor).ok());
+    Some(Found { rows: devices.len() as u64, devices, unreadable: 0, next })
+}
+
 /// What a commit publishes, and what is written before it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Page {
@@ -200,6 +210,15 @@ impl Page {
             requested_at: sheet.begun_at,
         };
         Self { row, requests: found.devices.into_iter().map(request).collect(), next }
+    }
+
+    /// Which devices the page's row counts: of an audience, since another look may find others.
+    pub(super) fn devices(&self, sheet: &Sheet) -> Option<SendPageRow> {
+        let job = self.row.job.filter(|_| matches!(sheet.targets, Targets::Audience(_)))?;
+        let devices: Vec<&str> = self.requests.iter().map(|request| request.device.as_str()).collect();
+        let devices = serde_json::to_string(&devices).expect("texts are JSON");
+        let SendShardRow { tenant, send, shard, .. } = self.row;
+        Some(SendPageRow { tenant, send, shard, job, devices })
     }
 
     /// As the log takes it.

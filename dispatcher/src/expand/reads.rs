@@ -6,20 +6,18 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use geopush_campaign::{Audience, AudienceDevice};
 use geopush_model::{DeviceId, DeviceKey, Job, SendId, TenantId, UnixMillis, Work};
 use geopush_registry::{Device, Devices, Platform};
-use geopush_store::tables::{DeliveryTotalsRow, SendRow, SendShardRow, SendTargetRow, hour_of};
+use geopush_store::tables::{DeliveryTotalsRow, SendPageRow, SendRow, SendShardRow, SendTargetRow, hour_of};
 use geopush_store::{Direction, Page, Store, StoreError, Table};
 
 use super::followed::Followed;
 use super::pace::Counts;
-use super::page::{Found, Sheet, Targets, source_of};
+use super::page::{Found, Sheet, Targets, begun, source_of};
 use crate::visits::{Asked, Moment, Past, past_of};
 
 /// Rows that are read at a time where only their number matters.
 const MANY: usize = 2_000;
-/// A page of an audience looks at so many times its devices at most; one that is done again at more, to find as many
-/// devices as before.
+/// A page of an audience looks at so many times its devices at most.
 const LOOKS: u64 = 8;
-const LOOKS_AGAIN: u64 = 64;
 /// Devices whose visits are read at the same time.
 const AT_ONCE: usize = 16;
 
@@ -30,14 +28,11 @@ pub(super) enum Extent {
     UpTo(usize),
     /// The devices of so many rows.
     Rows(usize),
-    /// So many devices, as long as there are any: those of a page that was counted and is done again. Where one of them
-    /// is gone meanwhile, the next one takes its place, so that the count holds.
-    Devices(usize),
 }
 
 impl Extent {
     fn most(self) -> usize {
-        let (Self::UpTo(most) | Self::Rows(most) | Self::Devices(most)) = self;
+        let (Self::UpTo(most) | Self::Rows(most)) = self;
         most
     }
 
@@ -47,7 +42,6 @@ impl Extent {
         match self {
             Self::UpTo(_) => devices * 2 > most || found.rows >= LOOKS * most as u64,
             Self::Rows(_) => true,
-            Self::Devices(_) => devices >= most || found.rows >= LOOKS_AGAIN * most as u64,
         }
     }
 }
@@ -79,6 +73,12 @@ impl Reads {
     pub(super) async fn shard(&self, job: &Job) -> Result<Option<SendShardRow>, StoreError> {
         let Ok(shard) = i32::try_from(job.shard) else { return Ok(None) };
         self.store.get::<SendShardRow>(&(job.tenant.0, source_of(&job.work)), &(shard,)).await
+    }
+
+    /// The devices of the page that a shard's row counts last, if they are kept.
+    pub(super) async fn begun(&self, row: &SendShardRow) -> Result<Option<Found>, StoreError> {
+        let kept = self.store.get::<SendPageRow>(&(row.tenant, row.send), &(row.shard,)).await?;
+        Ok(kept.and_then(|kept| begun(row, &kept)))
     }
 
     /// How far a send or a run is. Of a run, what ended is its campaign's.

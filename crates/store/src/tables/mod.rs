@@ -33,6 +33,7 @@ pub const ALL: &[&Schema] = &[
     &DevicePositionRow::SCHEMA,
     &SendRow::SCHEMA,
     &SendShardRow::SCHEMA,
+    &SendPageRow::SCHEMA,
     &SendByTimeRow::SCHEMA,
     &SendMonthRow::SCHEMA,
     &SendTargetRow::SCHEMA,

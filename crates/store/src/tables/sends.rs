@@ -51,6 +51,21 @@ table! {
 }
 
 table! {
+    /// The devices of the last page of a shard of an audience. Written before the shard's row counts them, so that a
+    /// page that is done again asks for those that were counted, whatever has become of them.
+    pub struct SendPageRow: "send_pages" in History, plain, ascending, ttl_days 7 {
+        partition { tenant: Uuid, send: Uuid }
+        clustering { shard: i32 }
+        values {
+            /// The offset of the page's job.
+            job: i64,
+            /// JSON.
+            devices: String,
+        }
+    }
+}
+
+table! {
     /// A send, by when it was asked for.
     pub struct SendByTimeRow: "sends_by_time" in Config, plain, descending {
         partition {
