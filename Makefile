@@ -7,7 +7,8 @@ BIN := target/debug/geopush
 SERVERS := target/debug/geopush-servers
 # What needs servers, by the names of its tests; of the whole workspace, so that nothing is built twice.
 ON_SERVERS := cargo test --workspace --locked --no-fail-fast --test kafka --test fleet_log --test fleet_store \
-	--test fleet_journey --test faults --test broken_broker --test servers --test harness --test bench
+	--test fleet_journey --test faults --test broken_broker --test servers --test harness --test bench \
+	--test push_servers
 CARGO_DENY_VERSION := 0.20.2
 
 demo: ## The whole system in one process, with simulated phones and stand-ins for FCM and APNs

@@ -21,6 +21,8 @@ pub enum Product {
     Kafka,
     /// Apache Cassandra.
     Cassandra,
+    /// pushy with its mock of APNs, and a compiler.
+    Pushy,
 }
 
 impl Product {
@@ -29,6 +31,7 @@ impl Product {
         match self {
             Self::Kafka => "kafka",
             Self::Cassandra => "cassandra",
+            Self::Pushy => "pushy",
         }
     }
 
@@ -37,6 +40,7 @@ impl Product {
         match self {
             Self::Kafka => include_str!("../servers/kafka.sha256"),
             Self::Cassandra => include_str!("../servers/cassandra.sha256"),
+            Self::Pushy => include_str!("../servers/pushy.sha256"),
         }
     }
 
@@ -80,6 +84,17 @@ impl Jars {
     /// What Java's `-cp` takes.
     pub(crate) fn class_path(&self) -> OsString {
         self.dir.join("*").into_os_string()
+    }
+
+    /// The jars one by one, for what does not read a star.
+    pub(crate) fn list(&self) -> Result<OsString, FleetError> {
+        let mut list = OsString::new();
+        for entry in fs::read_dir(&self.dir).map_err(FleetError::io("list", &self.dir))? {
+            let path = entry.map_err(FleetError::io("list", &self.dir))?.path();
+            list.push(path);
+            list.push(":");
+        }
+        Ok(list)
     }
 }
 

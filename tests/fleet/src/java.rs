@@ -1,6 +1,6 @@
 //! The Java that runs the servers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::FleetError;
@@ -27,13 +27,36 @@ pub(crate) enum Purpose {
 
 /// A command that runs one of the classes of `jars`, still without the class: options come first.
 pub(crate) fn with(jars: &Jars, purpose: Purpose) -> Command {
+    with_classes(jars, purpose, None)
+}
+
+/// The same, with classes of our own beside those of `jars`.
+pub(crate) fn with_classes(jars: &Jars, purpose: Purpose, classes: Option<&Path>) -> Command {
     let mut command = Command::new(program());
     command.arg("-XX:+UseSerialGC");
     if purpose == Purpose::Test {
         command.arg("-XX:TieredStopAtLevel=1");
     }
-    command.arg("-cp").arg(jars.class_path());
+    let mut path = jars.class_path();
+    if let Some(classes) = classes {
+        path.push(":");
+        path.push(classes);
+    }
+    command.arg("-cp").arg(path);
     command
+}
+
+/// Compiles a source by the compiler that is among `jars`: not every Java has one.
+pub(crate) fn compile(jars: &Jars, source: &Path, to: &Path) -> Result<(), FleetError> {
+    let mut command = with(jars, Purpose::Test);
+    command.arg("org.eclipse.jdt.internal.compiler.batch.Main").args(["-17", "-nowarn", "-d"]).arg(to);
+    let output = command.arg("-cp").arg(jars.list()?).arg(source).output();
+    let output = output.map_err(FleetError::io("compile", source))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let log = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    Err(FleetError::Server { server: source.display().to_string(), what: "does not compile".to_owned(), log })
 }
 
 /// Refuses a Java that `product` does not run on, before it says so in a way that only its authors understand.
@@ -49,9 +72,10 @@ pub(crate) fn check(product: Product) -> Result<(), FleetError> {
     let said = String::from_utf8_lossy(&output.stderr);
     match (product, major(&said)) {
         // Cassandra needs the security manager, which later versions do without.
-        (Product::Cassandra, Some(17)) | (Product::Kafka, Some(17..)) => Ok(()),
+        (Product::Cassandra, Some(17)) | (Product::Kafka | Product::Pushy, Some(17..)) => Ok(()),
         (Product::Cassandra, found) => missing(format!("Cassandra needs Java 17, here is {}", name(found))),
         (Product::Kafka, found) => missing(format!("Kafka needs Java 17 or later, here is {}", name(found))),
+        (Product::Pushy, found) => missing(format!("pushy needs Java 17 or later, here is {}", name(found))),
     }
 }
 

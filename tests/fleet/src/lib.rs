@@ -5,6 +5,8 @@
 //! ScyllaDB: the same protocol and the same tables. Jars come from Maven Central at the versions of
 //! `servers/*.pom.xml`, are checked against `servers/*.sha256`, and are kept under `target/servers`.
 //!
+//! [`PushServer`] is a server in Apple's place: pushy's mock in Java, or one of Node's.
+//!
 //! Servers end with what started them, even when it is killed: a small shell beside each waits for the end of
 //! a pipe. A server that can't be had is an error that says how to get it; nothing here is ever skipped. Nothing
 //! here knows the product.
@@ -15,6 +17,7 @@ mod java;
 mod kafka;
 mod ports;
 mod probe;
+mod push_server;
 mod secured;
 mod server;
 mod shared;
@@ -25,6 +28,7 @@ use std::path::{Path, PathBuf};
 pub use cassandra::Cassandra;
 pub use jars::{Jars, Product};
 pub use kafka::Kafka;
+pub use push_server::PushServer;
 pub use secured::Secured;
 pub use shared::{shared_cql, shared_kafka};
 
