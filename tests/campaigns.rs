@@ -155,3 +155,43 @@ fn a_visit_is_told_with_the_zones_own_words() {
     let sent = until("the push arrives", || world.sandbox.sent().first().cloned());
     assert_eq!((&sent["title"], &sent["body"]), (&json!("enter"), &json!(format!("coffee at shop {zone}"))));
 }
+
+/// A send to these phones, once it is done.
+fn sent(world: &World, phones: &[String], meanwhile: impl FnOnce(&str)) -> Value {
+    let body = json!({"app": "shop", "device_ids": phones, "message": {"title": "Hello"}});
+    let path = format!("/v1/sends/{}", id(&world.api.expect(202, "POST", "/v1/sends", Some(&body))));
+    meanwhile(&path);
+    until("the send is done", || Some(world.api.get(&path)).filter(|send| send["status"] == "done"))
+}
+
+#[test]
+fn an_apps_rate_and_a_tenants_quota_are_others_from_the_next_push_on() {
+    let world = World::start();
+    let rate = |per_minute: u32| {
+        let mut app = world.sandbox.app.clone();
+        app["fcm"]["per_minute"] = json!(per_minute);
+        world.api.expect(200, "PUT", "/v1/apps/shop", Some(&app));
+    };
+    let quota = |per_day: u32| {
+        let settings = json!({"detect_crossings": false, "quota_per_day": per_day});
+        world.api.expect(200, "PUT", "/v1/settings", Some(&settings));
+    };
+    let phones: Vec<String> = (0..200).map(|n| format!("phone-{n}")).collect();
+    phones.iter().for_each(|phone| world.phone(phone));
+    // One a second: it would take longer than anything is waited for.
+    rate(60);
+    let done = sent(&world, &phones, |path| {
+        until("some are taken", || (world.sandbox.sent().len() >= 3).then_some(()));
+        assert_ne!(world.api.get(path)["pending"], 0);
+        rate(600_000);
+    });
+    assert_eq!(done["accepted"], 200, "{done}");
+
+    quota(2);
+    let done = sent(&world, &phones[..8], |_| ());
+    let accepted = done["accepted"].as_i64().expect("a count");
+    assert!(accepted <= 2 && done["suppressed"] == 8 - accepted, "{done}");
+    quota(1_000_000);
+    let done = sent(&world, &phones[8..16], |_| ());
+    assert_eq!(done["accepted"], 8, "{done}");
+}
