@@ -6,7 +6,13 @@ use std::time::{Duration, Instant};
 #[path = "../../../support/client.rs"]
 mod client;
 
+#[allow(dead_code, unused_imports, reason = "other tests do without")]
+#[path = "../../../support/crowd.rs"]
+mod crowd;
+
 pub use client::{Client, Place};
+#[allow(unused_imports, reason = "other tests do without")]
+pub use crowd::Crowd;
 
 /// How long one answer may take: then a phone tries another process.
 const PATIENCE: Duration = Duration::from_secs(5);

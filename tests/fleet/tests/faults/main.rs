@@ -7,6 +7,7 @@
 
 mod binary;
 mod check;
+mod crowd;
 mod history;
 mod http;
 mod merchant;

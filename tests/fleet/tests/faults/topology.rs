@@ -25,6 +25,8 @@ pub enum Shape {
     Embedded,
     /// The roles apart, on one Kafka and one Cassandra.
     Fleet,
+    /// Of such a fleet what sends need.
+    Senders,
 }
 
 /// The processes of a fleet: a name, a role, and whether it comes and goes.
@@ -43,11 +45,16 @@ const FLEET: [(&str, &str, Part); 10] = [
 /// What seals apps' credentials in a fleet of tests.
 const SECRETS: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
+fn is_sender(role: &str, part: Part) -> bool {
+    part == Part::Regular && matches!(role, "dispatcher" | "control-api")
+}
+
 impl Shape {
     pub fn name(self) -> &'static str {
         match self {
             Self::Embedded => "embedded",
             Self::Fleet => "fleet",
+            Self::Senders => "senders",
         }
     }
 
@@ -55,8 +62,9 @@ impl Shape {
     fn members(self) -> Vec<(&'static str, Part, Vec<String>)> {
         match self {
             Self::Embedded => vec![("all", Part::Regular, vec![])],
-            Self::Fleet => FLEET
+            Self::Fleet | Self::Senders => FLEET
                 .iter()
+                .filter(|(_, role, part)| self == Self::Fleet || is_sender(role, *part))
                 .map(|(name, role, part)| (*name, *part, vec![format!("--role={role}")]))
                 .collect(),
         }
@@ -125,7 +133,7 @@ impl Topology {
         sandbox.write(&dir.join("sandbox")).expect("the sandbox's files are written");
         let ca = dir.join("sandbox").join("ca.pem");
         let binary = binary();
-        let servers = (shape == Shape::Fleet).then(Servers::of_run);
+        let servers = (shape != Shape::Embedded).then(Servers::of_run);
         let mut shared = vec![format!("--provider-ca={}", ca.display()), "--allow-provider-urls".to_owned()];
         shared.extend(servers.iter().flat_map(Servers::arguments));
         let processes: Vec<Member> = shape
