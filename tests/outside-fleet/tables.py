@@ -19,8 +19,9 @@ TABLES = {
         "deliveries_by_source": 90 * DAY_S, "delivery_totals": 90 * DAY_S, "device_engagement": 400 * DAY_S,
         "device_months": 90 * DAY_S, "device_positions": 90 * DAY_S, "early_receipts": DAY_S,
         "import_jobs": 30 * DAY_S, "presence_by_device": None, "presence_by_zone": None, "pushes_by_id": 90 * DAY_S,
-        "receipts": 90 * DAY_S, "send_shards": 90 * DAY_S, "send_targets": 30 * DAY_S, "source_hours": 90 * DAY_S,
-        "transitions_by_device": 90 * DAY_S, "transitions_by_zone": 90 * DAY_S, "zone_days": 90 * DAY_S,
+        "receipts": 90 * DAY_S, "send_pages": 7 * DAY_S, "send_shards": 90 * DAY_S, "send_targets": 30 * DAY_S,
+        "source_hours": 90 * DAY_S, "transitions_by_device": 90 * DAY_S, "transitions_by_zone": 90 * DAY_S,
+        "zone_days": 90 * DAY_S,
     },
 }
 # Hashes and what is sealed are bytes; nothing else is.
@@ -28,7 +29,7 @@ BYTES = {("keys", "hash"), ("apps", "sealed"), ("idempotency", "request_hash")}
 # Tables that this scene leaves alone.
 EMPTY = {
     "intents", "idempotency", "import_jobs", "receipts", "early_receipts", "device_engagement", "dead_letters",
-    "dead_letter_hours", "quotas",
+    "dead_letter_hours", "quotas", "send_pages",
 }
 COLUMNS = {
     "transitions_by_device": {
