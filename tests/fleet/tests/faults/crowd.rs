@@ -13,7 +13,7 @@ use crate::run::say;
 use crate::scene::random;
 use crate::topology::{Shape, Topology};
 
-const PHONES: usize = 3_000;
+const PHONES: usize = 2_000;
 /// How often what is counted is looked at, since a killed process's counts are gone.
 const LOOK: Duration = Duration::from_millis(50);
 /// The purpose of chance.
@@ -25,7 +25,7 @@ const VICTIMS: [&[&str]; 4] =
 
 #[test]
 fn a_send_to_thousands_by_a_fleet_adds_up_through_kills_and_repeats_only_what_it_counts() {
-    let (seed, kills) = (crate::seed(), crate::kills(4));
+    let (seed, kills) = (crate::seed(), crate::kills(3));
     say(&format!("a crowd: FAULTS_SEED={seed} FAULTS_KILLS={kills}"));
     let mut random = random(seed, CROWD);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
