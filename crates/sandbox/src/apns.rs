@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use jiff::Timestamp;
-use ring::signature::ECDSA_P256_SHA256_FIXED;
+use ring::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -75,7 +75,9 @@ impl ProviderTokens {
         let ours = jws.header.alg == "ES256"
             && jws.header.kid.as_deref() == Some(APNS_KEY_ID)
             && jws.claims.iss.as_deref() == Some(APNS_TEAM_ID)
-            && jws.is_signed_by(&ECDSA_P256_SHA256_FIXED, &self.public_key);
+            // Apple takes a signature in DER, too: some of its clients know no other form.
+            && (jws.is_signed_by(&ECDSA_P256_SHA256_FIXED, &self.public_key)
+                || jws.is_signed_by(&ECDSA_P256_SHA256_ASN1, &self.public_key));
         jws.claims.iat.filter(|_| ours).ok_or("InvalidProviderToken")
     }
 }

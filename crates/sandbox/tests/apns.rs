@@ -2,8 +2,9 @@
 
 mod client;
 
-use client::{Client, Phones, apns_bearer, device, es256, now_s, sandbox, tls};
+use client::{Client, Phones, apns_bearer, device, ecdsa, es256, now_s, sandbox, tls};
 use geopush_sandbox::{APNS_KEY_ID, APNS_TEAM_ID, APNS_TOPIC};
+use ring::signature::ECDSA_P256_SHA256_ASN1_SIGNING;
 use serde_json::{Value, json};
 
 const ID: &str = "8f0b0d8e-1c3f-4d5e-9a7b-0123456789ab";
@@ -54,6 +55,9 @@ async fn a_wrong_push_gets_apples_reason() {
     let other_key =
         signed(json!({ "alg": "ES256", "kid": "OTHER" }), json!({ "iss": APNS_TEAM_ID, "iat": now }));
     let other_team = signed(header.clone(), json!({ "iss": "OTHER", "iat": now }));
+    let in_der =
+        ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING, &key, &header, &json!({ "iss": APNS_TEAM_ID, "iat": now }));
+    let in_der = format!("bearer {in_der}");
     let undated = signed(header, json!({ "iss": APNS_TEAM_ID }));
     let good = json!({ "aps": { "alert": "hi" } }).to_string();
     let big = |len: usize| json!({ "aps": { "alert": "x".repeat(len - 20) } }).to_string();
@@ -88,6 +92,7 @@ async fn a_wrong_push_gets_apples_reason() {
         row(vec![("authorization", Some(&foreign))], (403, "InvalidProviderToken")),
         row(vec![("authorization", Some(&other_key))], (403, "InvalidProviderToken")),
         row(vec![("authorization", Some(&other_team))], (403, "InvalidProviderToken")),
+        row(vec![("authorization", Some(&in_der))], ok),
         row(vec![("authorization", Some(&undated))], (403, "InvalidProviderToken")),
         row(vec![("authorization", Some(&ahead))], (403, "InvalidProviderToken")),
         row(vec![("authorization", Some(&expired))], (403, "ExpiredProviderToken")),

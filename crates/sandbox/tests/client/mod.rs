@@ -16,7 +16,9 @@ use hyper::{HeaderMap, Request, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use jiff::Timestamp;
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, RSA_PKCS1_SHA256, RsaKeyPair,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
@@ -183,8 +185,13 @@ pub async fn fcm_bearer(client: &mut Client, account: &Value, scope: &str) -> St
 
 /// Signs with an APNs key.
 pub fn es256(key_pem: &str, header: &Value, claims: &Value) -> String {
+    ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING, key_pem, header, claims)
+}
+
+/// The same, with a signature in this form.
+pub fn ecdsa(form: &'static EcdsaSigningAlgorithm, key_pem: &str, header: &Value, claims: &Value) -> String {
     let random = SystemRandom::new();
-    let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pem_der(key_pem), &random).unwrap();
+    let key = EcdsaKeyPair::from_pkcs8(form, &pem_der(key_pem), &random).unwrap();
     let signed = format!("{}.{}", part(header), part(claims));
     let signature = key.sign(&random, signed.as_bytes()).unwrap();
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
