@@ -92,11 +92,11 @@ pub fn priority(message: &Message) -> &'static str {
     }
 }
 
-/// `apns-collapse-id`: the message's own, or the push's id, so that a push that was sent twice is shown once.
-pub fn collapse_id<'a>(message: &'a Message, push_id: &'a str) -> &'a str {
+/// The message's own `apns-collapse-id`. Without one it is the push's id, so that a push that was sent twice is shown once.
+pub fn collapse_id(message: &Message) -> Option<&str> {
     let fits =
         |id: &&str| (1..=MAX_COLLAPSE_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
-    message.apns.collapse_id.as_deref().filter(fits).unwrap_or(push_id)
+    message.apns.collapse_id.as_deref().filter(fits)
 }
 
 /// A text, unless it is empty.

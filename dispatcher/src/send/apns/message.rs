@@ -41,7 +41,10 @@ pub fn message(push: &Push, topic: &HeaderValue) -> Result<Message, Unsendable> 
         |text: &str| HeaderValue::from_str(text).expect("a UUID's text and a collapse id are visible ASCII");
     let headers = HeaderMap::from_iter([
         (HeaderName::from_static("apns-id"), unindexed(ascii(&id))),
-        (HeaderName::from_static("apns-collapse-id"), unindexed(ascii(aps::collapse_id(&push.message, &id)))),
+        (
+            HeaderName::from_static("apns-collapse-id"),
+            unindexed(ascii(aps::collapse_id(&push.message).unwrap_or(&id))),
+        ),
         (HeaderName::from_static("apns-topic"), topic.clone()),
         (HeaderName::from_static("apns-push-type"), HeaderValue::from_static(aps::push_type(&push.message))),
         (HeaderName::from_static("apns-priority"), HeaderValue::from_static(aps::priority(&push.message))),

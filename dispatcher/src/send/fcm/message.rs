@@ -2,18 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use geopush_model::{AndroidPriority, Message, Push, UnixMillis};
+use geopush_model::{AndroidPriority, Message};
 use serde::{Serialize, Serializer};
 
+use super::form::{Blank, Form, Page, Text};
 use crate::send::aps::{self, Aps, given};
 use crate::send::provider::{MAX_PAYLOAD, Unsendable};
-use crate::send::{LINK, PUSH_ID, seconds_left};
-
-/// Room for most bodies, so that they are written in one go.
-const USUAL_BODY: usize = 1_024;
-/// "The maximum lifespan of a message is four weeks."
-const MAX_TTL_S: i64 = 28 * 86_400;
+use crate::send::{LINK, PUSH_ID};
 
 #[derive(Serialize)]
 struct Request<'a> {
@@ -22,7 +17,7 @@ struct Request<'a> {
 
 #[derive(Serialize)]
 struct Body<'a> {
-    token: &'a str,
+    token: Text<'a>,
     /// What every platform shows; none where a platform is to show nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     notification: Option<Notification<'a>>,
@@ -37,13 +32,13 @@ struct Body<'a> {
 /// What is for the app alone: the merchant's own, and under it what is ours.
 struct Data<'a> {
     own: &'a BTreeMap<String, String>,
-    ours: [Option<(&'static str, &'a str)>; 2],
+    ours: [Option<(&'static str, Text<'a>)>; 2],
 }
 
-impl Data<'_> {
-    fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+impl<'a> Data<'a> {
+    fn iter(&self) -> impl Iterator<Item = (&str, Text<'a>)> {
         let is_ours = |key: &str| self.ours.iter().flatten().any(|(ours, _)| *ours == key);
-        let own = self.own.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let own = self.own.iter().map(|(key, value)| (key.as_str(), Text::Fixed(value)));
         own.filter(move |(key, _)| !is_ours(key)).chain(self.ours.iter().flatten().copied())
     }
 }
@@ -67,7 +62,7 @@ struct Notification<'a> {
 #[derive(Serialize)]
 struct Android<'a> {
     priority: &'static str,
-    ttl: String,
+    ttl: Text<'a>,
     /// None but the merchant's: a device has room for four keys, and ours would all differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     collapse_key: Option<&'a str>,
@@ -82,7 +77,7 @@ struct Android<'a> {
 struct AndroidNotification<'a> {
     #[serde(flatten)]
     own: Option<Notification<'a>>,
-    tag: &'a str,
+    tag: Text<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     channel_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,7 +93,7 @@ struct AndroidNotification<'a> {
 struct WebNotification<'a> {
     #[serde(flatten)]
     own: Option<Notification<'a>>,
-    tag: &'a str,
+    tag: Text<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     icon: Option<&'a str>,
 }
@@ -106,7 +101,7 @@ struct WebNotification<'a> {
 #[derive(Serialize)]
 struct Webpush<'a> {
     #[serde(serialize_with = "as_map")]
-    headers: [Option<(&'static str, &'a str)>; 2],
+    headers: [Option<(&'static str, Text<'a>)>; 2],
     #[serde(skip_serializing_if = "Option::is_none")]
     notification: Option<WebNotification<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,7 +116,7 @@ struct WebLink<'a> {
 #[derive(Serialize)]
 struct Apns<'a> {
     #[serde(serialize_with = "as_map")]
-    headers: [Option<(&'static str, &'a str)>; 4],
+    headers: [Option<(&'static str, Text<'a>)>; 4],
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<ApnsPayload<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,7 +139,7 @@ struct Label<'a> {
 }
 
 fn as_map<S: Serializer, const N: usize>(
-    headers: &[Option<(&'static str, &str)>; N],
+    headers: &[Option<(&'static str, Text<'_>)>; N],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_map(headers.iter().flatten().copied())
@@ -165,20 +160,20 @@ impl<'a> Notification<'a> {
 impl AndroidNotification<'_> {
     fn weight(&self) -> usize {
         let own = self.own.as_ref().map_or(0, Notification::weight);
-        own + weight([
-            ("tag", Some(self.tag)),
-            ("channel_id", self.channel_id),
-            ("sound", self.sound),
-            ("icon", self.icon),
-            ("color", self.color),
-        ])
+        own + tag_weight(self.tag)
+            + weight([
+                ("channel_id", self.channel_id),
+                ("sound", self.sound),
+                ("icon", self.icon),
+                ("color", self.color),
+            ])
     }
 }
 
 impl WebNotification<'_> {
     fn weight(&self) -> usize {
         let own = self.own.as_ref().map_or(0, Notification::weight);
-        own + weight([("tag", Some(self.tag)), ("icon", self.icon)])
+        own + tag_weight(self.tag) + weight([("icon", self.icon)])
     }
 }
 
@@ -187,16 +182,19 @@ fn weight<const N: usize>(members: [(&str, Option<&str>); N]) -> usize {
     members.iter().filter_map(|(key, value)| Some(key.len() + (*value)?.len())).sum()
 }
 
-/// The body that sends `push` at `now`.
+fn tag_weight(tag: Text<'_>) -> usize {
+    "tag".len() + tag.len()
+}
+
+/// The body that sends pushes of this message, to be filled in for each.
 ///
 /// # Errors
 /// [`Unsendable::TooLarge`]: data and what a platform shows count, keys and values.
-pub fn body(push: &Push, now: UnixMillis) -> Result<Bytes, Unsendable> {
-    let message = &push.message;
-    let id = push.id.to_string();
-    let ttl = seconds_left(push.expires_at, now).min(MAX_TTL_S).to_string();
-    let expiration = push.expires_at.0.div_euclid(1000).max(1).to_string();
-    let ours = [message.link.as_deref().map(|link| (LINK, link)), Some((PUSH_ID, id.as_str()))];
+pub fn form(message: &Message) -> Result<Form, Unsendable> {
+    let page = Page::default();
+    let blank = |blank| Text::Blank(blank, &page);
+    let id = blank(Blank::Id);
+    let ours = [message.link.as_deref().map(|link| (LINK, Text::Fixed(link))), Some((PUSH_ID, id))];
     let data = Data { own: &message.data, ours };
 
     // A common notification would be shown by Apple's phones, too: beside a background push each platform has its own.
@@ -205,13 +203,13 @@ pub fn body(push: &Push, now: UnixMillis) -> Result<Bytes, Unsendable> {
     let android = &message.android;
     let on_android = shown.map(|_| AndroidNotification {
         own,
-        tag: &id,
+        tag: id,
         channel_id: android.channel_id.as_deref(),
         sound: android.sound.as_deref(),
         icon: android.icon.as_deref(),
         color: android.color.as_deref(),
     });
-    let on_the_web = shown.map(|_| WebNotification { own, tag: &id, icon: message.webpush.icon.as_deref() });
+    let on_the_web = shown.map(|_| WebNotification { own, tag: id, icon: message.webpush.icon.as_deref() });
     let heaviest = [
         common.as_ref().map_or(0, Notification::weight),
         on_android.as_ref().map_or(0, AndroidNotification::weight),
@@ -223,7 +221,7 @@ pub fn body(push: &Push, now: UnixMillis) -> Result<Bytes, Unsendable> {
     }
     let request = Request {
         message: Body {
-            token: &push.token,
+            token: blank(Blank::Token),
             notification: common,
             data,
             android: Android {
@@ -231,25 +229,25 @@ pub fn body(push: &Push, now: UnixMillis) -> Result<Bytes, Unsendable> {
                     AndroidPriority::High => "high",
                     AndroidPriority::Normal => "normal",
                 },
-                ttl: format!("{ttl}s"),
+                ttl: blank(Blank::TtlDuration),
                 collapse_key: android.collapse_key.as_deref(),
                 direct_boot_ok: android.direct_boot_ok,
                 notification: on_android,
             },
             webpush: Webpush {
                 headers: [
-                    Some(("TTL", &ttl)),
-                    message.webpush.urgency.map(|urgency| ("Urgency", urgency.as_str())),
+                    Some(("TTL", blank(Blank::Ttl))),
+                    message.webpush.urgency.map(|urgency| ("Urgency", Text::Fixed(urgency.as_str()))),
                 ],
                 notification: on_the_web,
                 fcm_options: web_link(message).map(|link| WebLink { link }),
             },
             apns: Apns {
                 headers: [
-                    Some(("apns-priority", aps::priority(message))),
-                    Some(("apns-collapse-id", aps::collapse_id(message, &id))),
-                    Some(("apns-expiration", &expiration)),
-                    Some(("apns-push-type", aps::push_type(message))),
+                    Some(("apns-priority", Text::Fixed(aps::priority(message)))),
+                    Some(("apns-collapse-id", aps::collapse_id(message).map_or(id, Text::Fixed))),
+                    Some(("apns-expiration", blank(Blank::Expiration))),
+                    Some(("apns-push-type", Text::Fixed(aps::push_type(message)))),
                 ],
                 payload: Aps::beside_notification(message).map(|aps| ApnsPayload { aps }),
                 fcm_options: common.and_then(|shown| shown.image).map(|image| ApnsImage { image }),
@@ -257,9 +255,8 @@ pub fn body(push: &Push, now: UnixMillis) -> Result<Bytes, Unsendable> {
             fcm_options: message.analytics_label.as_deref().map(|analytics_label| Label { analytics_label }),
         },
     };
-    let mut body = Vec::with_capacity(USUAL_BODY);
-    serde_json::to_writer(&mut body, &request).expect("text and maps of text always serialise");
-    Ok(body.into())
+    serde_json::to_writer(&page, &request).expect("text and maps of text always serialise");
+    Ok(Form::new(message, page))
 }
 
 /// "For all URL values, HTTPS is required": an app's own address is no use to a browser.
@@ -269,13 +266,14 @@ fn web_link(message: &Message) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use geopush_model::{Push, UnixMillis};
     use serde_json::{Value, json};
 
     use super::*;
     use crate::send::testing::push;
 
     fn sent(push: &Push, now: i64) -> Value {
-        serde_json::from_slice(&body(push, UnixMillis(now)).unwrap()).unwrap()
+        serde_json::from_slice(&form(&push.message).unwrap().fill(push, UnixMillis(now))).unwrap()
     }
 
     #[test]
@@ -386,8 +384,8 @@ mod tests {
         let mut push = push("t");
         let fixed = "titlebodyHello".len() + PUSH_ID.len() + 36;
         push.message.body = "x".repeat(MAX_PAYLOAD - fixed);
-        assert!(body(&push, UnixMillis(0)).is_ok());
+        assert!(form(&push.message).is_ok());
         push.message.body.push('x');
-        assert_eq!(body(&push, UnixMillis(0)), Err(Unsendable::TooLarge));
+        assert_eq!(form(&push.message).err(), Some(Unsendable::TooLarge));
     }
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod auth;
+mod form;
 mod message;
 pub mod rules;
 mod token_cache;
@@ -16,6 +17,7 @@ use http::{HeaderMap, HeaderValue};
 
 use self::answer::Said;
 use self::auth::TokenSource;
+use self::form::Forms;
 use self::token_cache::TokenCache;
 use super::decision::{Decision, Verdict};
 use super::device_limits::DeviceLimit;
@@ -47,6 +49,7 @@ pub struct Fcm {
     path: String,
     source: Arc<TokenSource>,
     tokens: TokenCache,
+    forms: Forms,
 }
 
 impl Fcm {
@@ -68,6 +71,7 @@ impl Fcm {
             path: format!("/v1/projects/{}/messages:send", account.project_id),
             source: Arc::new(TokenSource::new(account, token_endpoint, connector)?),
             tokens: TokenCache::default(),
+            forms: Forms::default(),
         })
     }
 }
@@ -79,7 +83,7 @@ impl Provider for Fcm {
         Ok(Message {
             path: self.path.clone(),
             headers: HeaderMap::from_iter([(CONTENT_TYPE, json)]),
-            body: message::body(push, now)?,
+            body: self.forms.of(&push.message, message::form)?.fill(push, now),
         })
     }
 

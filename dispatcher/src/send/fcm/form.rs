@@ -1,0 +1,230 @@
+//! A body that is the same for all pushes of one message but for a few texts: written once, and filled in for each.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use geopush_model::{Message, Push, UnixMillis};
+use serde::{Serialize, Serializer};
+
+use crate::send::provider::Unsendable;
+use crate::send::seconds_left;
+
+/// "The maximum lifespan of a message is four weeks."
+const MAX_TTL_S: i64 = 28 * 86_400;
+/// The length of a UUID's text.
+const ID: usize = 36;
+/// The longest number of seconds.
+const SECONDS: usize = 20;
+/// Messages whose forms are kept: campaigns take turns, and one whose every push is another has none to lose.
+const KEPT: usize = 4;
+
+/// What is another with each push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blank {
+    /// The token.
+    Token,
+    /// The push's id.
+    Id,
+    /// How many seconds it is worth sending.
+    Ttl,
+    /// The same as a protobuf `Duration`.
+    TtlDuration,
+    /// Until when, in seconds since 1970.
+    Expiration,
+}
+
+/// A text in a body.
+#[derive(Clone, Copy)]
+pub enum Text<'a> {
+    /// As it stands.
+    Fixed(&'a str),
+    /// Filled in for each push.
+    Blank(Blank, &'a Page),
+}
+
+impl Text<'_> {
+    /// Its length in bytes; only of an id among the blanks, since nobody counts others.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Fixed(text) => text.len(),
+            Self::Blank(..) => ID,
+        }
+    }
+}
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Fixed(text) => serializer.serialize_str(text),
+            Self::Blank(blank, page) => {
+                page.blanks.borrow_mut().push((page.text.borrow().len(), *blank));
+                serializer.serialize_unit()
+            }
+        }
+    }
+}
+
+/// What a blank is written as, and is cut out again.
+const NOTHING: &[u8] = b"null";
+
+/// Where a body is written, that knows where its blanks are: `serde_json` writes each value when it comes to it.
+#[derive(Default)]
+pub struct Page {
+    text: RefCell<Vec<u8>>,
+    blanks: RefCell<Vec<(usize, Blank)>>,
+}
+
+impl io::Write for &Page {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.text.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A message's body, to be filled in.
+#[derive(Debug)]
+pub struct Form {
+    message: Message,
+    text: Vec<u8>,
+    /// Each with where it comes in the text, in this order.
+    blanks: Vec<(usize, Blank)>,
+}
+
+impl Form {
+    /// Of the message whose body was written on a page.
+    pub fn new(message: &Message, page: Page) -> Self {
+        let (written, at) = (page.text.into_inner(), page.blanks.into_inner());
+        let (mut text, mut blanks, mut from) = (Vec::with_capacity(written.len()), Vec::new(), 0);
+        for (at, blank) in at {
+            text.extend_from_slice(&written[from..at]);
+            blanks.push((text.len(), blank));
+            from = at + NOTHING.len();
+        }
+        text.extend_from_slice(&written[from..]);
+        Self { message: message.clone(), text, blanks }
+    }
+
+    /// The body that sends `push`, whose message this is, at `now`.
+    pub fn fill(&self, push: &Push, now: UnixMillis) -> Bytes {
+        let (mut id, mut ttl, mut expiration) = ([0; ID], Digits::default(), Digits::default());
+        let id: &str = push.id.0.hyphenated().encode_lower(&mut id);
+        let ttl = ttl.of(seconds_left(push.expires_at, now).min(MAX_TTL_S));
+        let expiration = expiration.of(push.expires_at.0.div_euclid(1000).max(1));
+        let room = self.text.len() + push.token.len() + self.blanks.len() * (ID + 2);
+        let (mut body, mut from) = (Vec::with_capacity(room), 0);
+        for (at, blank) in &self.blanks {
+            body.extend_from_slice(&self.text[from..*at]);
+            from = *at;
+            let parts = match blank {
+                Blank::Token => {
+                    serde_json::to_writer(&mut body, &push.token).expect("a text always serialises");
+                    continue;
+                }
+                Blank::Id => [id, ""],
+                Blank::Ttl => [ttl, ""],
+                Blank::TtlDuration => [ttl, "s"],
+                Blank::Expiration => [expiration, ""],
+            };
+            body.push(b'"');
+            parts.iter().for_each(|part| body.extend_from_slice(part.as_bytes()));
+            body.push(b'"');
+        }
+        body.extend_from_slice(&self.text[from..]);
+        body.into()
+    }
+}
+
+/// A number's decimal digits.
+#[derive(Default)]
+struct Digits([u8; SECONDS]);
+
+impl Digits {
+    fn of(&mut self, number: i64) -> &str {
+        use io::Write as _;
+        let mut left = &mut self.0[..];
+        write!(left, "{number}").expect("the longest number fits");
+        let used = SECONDS - left.len();
+        std::str::from_utf8(&self.0[..used]).expect("digits are ASCII")
+    }
+}
+
+/// The forms of an app's messages of late.
+#[derive(Default)]
+pub struct Forms {
+    /// The newest first.
+    kept: RwLock<Vec<Arc<Form>>>,
+}
+
+impl Forms {
+    /// The form of a message; `write` makes it if it is not kept.
+    ///
+    /// # Errors
+    /// What `write` says.
+    pub fn of(
+        &self,
+        message: &Message,
+        write: impl FnOnce(&Message) -> Result<Form, Unsendable>,
+    ) -> Result<Arc<Form>, Unsendable> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(form) = kept.iter().find(|form| form.message == *message) {
+            return Ok(Arc::clone(form));
+        }
+        drop(kept);
+        let form = Arc::new(write(message)?);
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        kept.truncate(KEPT - 1);
+        kept.insert(0, Arc::clone(&form));
+        Ok(form)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::message;
+    use super::*;
+    use crate::send::testing::push;
+
+    #[test]
+    fn a_form_is_written_once_for_pushes_of_one_message_and_not_taken_for_anothers() {
+        let (forms, mut written) = (Forms::default(), 0);
+        let mut first = None;
+        for number in 0..20 {
+            let mut push = push("t");
+            push.message.title = format!("Offer {}", number % 5 / 2);
+            let form = forms.of(&push.message, |message| {
+                written += 1;
+                message::form(message)
+            });
+            let form = form.unwrap();
+            assert_eq!(form.message, push.message);
+            let first = first.get_or_insert_with(|| Arc::clone(&form));
+            assert_eq!(Arc::ptr_eq(first, &form), push.message == first.message);
+        }
+        assert_eq!(written, 3);
+        for number in 0..20 {
+            let mut push = push("t");
+            push.message.title = number.to_string();
+            forms.of(&push.message, message::form).unwrap();
+        }
+        assert_eq!(forms.kept.read().unwrap().len(), KEPT);
+    }
+
+    #[test]
+    fn whatever_a_merchant_writes_stays_where_it_stands() {
+        let mut push = push("a \"token\" \\ with \u{1} and null");
+        push.message.title = "null \"null\" \\u0000 {}".into();
+        push.message.data.insert("null".into(), "null".into());
+        let body = message::form(&push.message).unwrap().fill(&push, UnixMillis(0));
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["message"]["token"], push.token);
+        assert_eq!(body["message"]["notification"]["title"], push.message.title);
+        assert_eq!(body["message"]["data"]["null"], "null");
+        assert_eq!(body["message"]["data"]["geopush_push_id"], push.id.to_string());
+    }
+}
