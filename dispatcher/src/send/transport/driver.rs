@@ -16,10 +16,11 @@ use h2::{Ping, PingPong};
 use tokio::io::BufWriter;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_rustls::client::TlsStream;
 
 use super::keepalive::{KeepAlive, Tick};
+use super::patience::Patience;
 
 /// What a pool has to know of one of its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +36,11 @@ pub enum Change {
 /// What is done in a connection's task: requests, and what follows from their answers.
 pub type Work = BoxFuture<'static, ()>;
 
+/// So many answers are worked on before the requests that follow from them go out: a record of TLS full of requests, so
+/// that the provider has something to do while the next are made.
+const AT_ONCE: usize = 16;
 /// Answers and requests take turns so often before other connections have theirs.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 16;
 
 type Frames = Connection<BufWriter<TlsStream<TcpStream>>, Bytes>;
 
@@ -52,6 +56,8 @@ pub struct Driver {
     pings: Option<PingPong>,
     keep_alive: KeepAlive,
     ticks: Interval,
+    patience: Arc<Patience>,
+    looks: Interval,
     streams: usize,
     under_way: Arc<AtomicUsize>,
 }
@@ -62,13 +68,17 @@ impl Driver {
         requests: SendRequest<Bytes>,
         streams: usize,
         keep_alive: KeepAlive,
+        patience: Arc<Patience>,
         under_way: Arc<AtomicUsize>,
         coming: mpsc::UnboundedReceiver<Work>,
     ) -> Self {
-        let mut ticks =
-            tokio::time::interval_at(tokio::time::Instant::now() + keep_alive.period(), keep_alive.period());
-        // A process that stood still must not take its own silence for the server's.
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let every = |period| {
+            let mut ticks = interval_at(Instant::now() + period, period);
+            // A process that stood still must not take its own silence for the server's.
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        };
+        let (ticks, looks) = (every(keep_alive.period()), every(patience.period()));
         let pings = connection.ping_pong();
         Self {
             connection: Some(connection),
@@ -78,6 +88,8 @@ impl Driver {
             pings,
             keep_alive,
             ticks,
+            patience,
+            looks,
             streams,
             under_way,
         }
@@ -92,6 +104,10 @@ impl Driver {
         for _ in 0..ROUNDS {
             if let Poll::Ready(ended) = self.frames(cx, tell) {
                 self.end(&ended, tell);
+            }
+            // After the frames were read, for the same reason.
+            while self.looks.poll_tick(cx).is_ready() {
+                self.patience.look(Instant::now());
             }
             // Answers that have come free streams for what waits; what goes out by that is the next round's.
             if !self.work(cx) {
@@ -152,7 +168,8 @@ impl Driver {
             }
             done = true;
         }
-        while let Poll::Ready(Some(())) = self.working.poll_next_unpin(cx) {
+        for _ in 0..AT_ONCE {
+            let Poll::Ready(Some(())) = self.working.poll_next_unpin(cx) else { return done };
             done = true;
         }
         done
@@ -165,7 +182,7 @@ impl Driver {
         }
         while self.ticks.poll_tick(cx).is_ready() {
             let busy = self.under_way.load(Ordering::Relaxed) > 0;
-            match self.keep_alive.tick(busy, tokio::time::Instant::now()) {
+            match self.keep_alive.tick(busy, Instant::now()) {
                 Tick::Nothing => {}
                 Tick::Dead => return Err("it did not answer a PING in time".to_owned()),
                 Tick::Ping => {

@@ -6,8 +6,10 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -18,12 +20,13 @@ use http::{HeaderMap, Method, Request, StatusCode, Uri, uri};
 use tokio::io::BufWriter;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::Endpoint;
 use super::driver::{Driver, Work};
 use super::keepalive::KeepAlive;
+use super::patience::Patience;
 use super::tls::{TlsError, with_identity};
 
 /// Above any answer of either provider.
@@ -32,8 +35,8 @@ const MAX_ANSWER: usize = 64 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 /// How many streams are used before the server has said how many it allows.
 const UNTOLD_STREAMS: usize = 1;
-/// The most that is written at once: a TLS record holds no more (RFC 8446, section 5.1).
-const WRITE: usize = 16 << 10;
+/// The most that is written at once: so many TLS records of full size (RFC 8446, section 5.1), which rustls takes at once.
+const WRITE: usize = 3 * (16 << 10);
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +89,7 @@ pub enum RequestError {
 pub struct Connection {
     requests: SendRequest<Bytes>,
     endpoint: Arc<Endpoint>,
-    timeout: Duration,
+    patience: Arc<Patience>,
     under_way: Arc<AtomicUsize>,
     work: mpsc::UnboundedSender<Work>,
 }
@@ -136,22 +139,19 @@ impl Connector {
             .map_err(io::Error::other)?;
         let under_way = Arc::new(AtomicUsize::new(0));
         let (sender, work) = mpsc::unbounded_channel();
-        let keep_alive = KeepAlive::new(self.timeouts.ping, tokio::time::Instant::now());
+        let patience = Arc::new(Patience::new(self.timeouts.request));
+        let keep_alive = KeepAlive::new(self.timeouts.ping, Instant::now());
         let driver = Driver::new(
             connection,
             requests.clone(),
             UNTOLD_STREAMS,
             keep_alive,
+            Arc::clone(&patience),
             Arc::clone(&under_way),
             work,
         );
-        let connection = Connection {
-            requests,
-            endpoint: Arc::clone(endpoint),
-            timeout: self.timeouts.request,
-            under_way,
-            work: sender,
-        };
+        let connection =
+            Connection { requests, endpoint: Arc::clone(endpoint), patience, under_way, work: sender };
         Ok((connection, driver))
     }
 }
@@ -172,10 +172,15 @@ impl Connection {
     pub async fn post(&self, path: &str, headers: HeaderMap, body: Bytes) -> Result<Answer, RequestError> {
         let request = self.request(path, headers)?;
         let _under_way = UnderWay::begin(&self.under_way);
-        match timeout(self.timeout, self.ask(request, body)).await {
-            Ok(answered) => answered,
-            Err(_) => Err(RequestError::TimedOut(self.timeout)),
-        }
+        let mut asked = pin!(self.ask(request, body));
+        let mut patient = self.patience.begin(Instant::now());
+        poll_fn(|cx| match asked.as_mut().poll(cx) {
+            Poll::Ready(answered) => Poll::Ready(answered),
+            Poll::Pending => {
+                patient.poll_over(cx).map(|()| Err(RequestError::TimedOut(self.patience.limit())))
+            }
+        })
+        .await
     }
 
     fn request(&self, path: &str, headers: HeaderMap) -> Result<Request<()>, RequestError> {

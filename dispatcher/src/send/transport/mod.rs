@@ -7,6 +7,7 @@ mod driver;
 mod endpoint;
 mod http2;
 mod keepalive;
+mod patience;
 mod pool;
 mod tls;
 
