@@ -1,10 +1,11 @@
 //! How many pushes a device may get: a table of bounded size that remembers only the devices that were pushed to just
 //! now. A device's entry says when its allowance will be full again; once it is, nothing is worth remembering.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use hashbrown::DefaultHashBuilder;
 use tokio::time::Instant;
 
 /// The most limits that a provider sets a device.
@@ -28,7 +29,7 @@ pub struct DeviceLimit {
 /// What a process remembers of devices.
 pub struct DeviceLimits {
     shards: Vec<Mutex<Shard>>,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
     began: Instant,
 }
 
@@ -52,7 +53,7 @@ impl DeviceLimits {
     fn of_size(devices: usize, now: Instant) -> Self {
         let sets = (devices / SHARDS / WAYS).max(1);
         let shards = (0..SHARDS).map(|_| Mutex::new(vec![[Entry::default(); WAYS]; sets])).collect();
-        Self { shards, hasher: RandomState::new(), began: now }
+        Self { shards, hasher: DefaultHashBuilder::default(), began: now }
     }
 
     /// One more push to `token`, counted in `lane`; or how long it has to wait. Each that is sent away is given a time of
