@@ -22,6 +22,8 @@ use crate::latency::Latencies;
 const BATCH: u64 = 1_000;
 /// So many pushes are made beforehand at most: some 600 bytes each.
 const HELD: u64 = 1_000_000;
+/// Where pushes are put off to.
+const RETRIES: [Topic; 3] = [Topic::PushRetries1m, Topic::PushRetries10m, Topic::PushRetries1h];
 /// How often it is looked whether more pushes are due.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -48,6 +50,8 @@ pub struct Plan {
 pub struct Ends {
     /// How many have ended.
     pub ended: AtomicU64,
+    /// How many were put off to a topic of retries, from which nothing comes here.
+    pub put_off: AtomicU64,
     looked: Mutex<BTreeMap<String, Looked>>,
 }
 
@@ -101,14 +105,19 @@ impl Ends {
     }
 
     fn take(&self, records: &[Record], plan: &Plan, began: Option<Instant>) {
+        let of = |topic| records.iter().filter(move |record| record.topic == topic);
+        if !plan.looks {
+            // Each that is put off is one delivery, too, and no end.
+            let put_off = records.iter().filter(|record| RETRIES.contains(&record.topic)).count();
+            self.put_off.fetch_add(put_off as u64, Ordering::Relaxed);
+            self.ended.fetch_add((of(Topic::Deliveries).count() - put_off) as u64, Ordering::Relaxed);
+            return;
+        }
         let mut ended = 0;
-        for record in records.iter().filter(|record| record.topic == Topic::Deliveries) {
-            if !plan.looks {
-                ended += 1;
-                continue;
-            }
+        for record in of(Topic::Deliveries) {
             let Some(Ok(delivery)) = record.value.as_deref().map(Delivery::decode) else { continue };
             if !delivery.outcome.is_end() {
+                self.put_off.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
             ended += 1;

@@ -175,6 +175,14 @@ async fn sample(ends: &Ends, total: u64) -> Result<Vec<(Instant, u64)>, BoxError
         if ended >= total {
             return Ok(marks);
         }
+        let put_off = ends.put_off.load(Ordering::Relaxed);
+        if put_off > 0 {
+            return Err(format!(
+                "{put_off} pushes were put off for a minute or longer, as the lane was slow: nothing can be told of its \
+                 speed; run it again on a machine that does nothing else"
+            )
+            .into());
+        }
         if moved.elapsed() > PATIENCE {
             let told = format!("{ended} of {total} pushes have ended, and nothing happened for {PATIENCE:?}");
             return Err(told.into());
