@@ -1,7 +1,12 @@
 //! What the geofence stage consumes.
 
-use crate::wire::{self, v1, wire};
-use crate::{DeviceId, DeviceKey, Fix, TenantId, UnixMillis, WireError};
+use bytes::Bytes;
+use prost::Message as _;
+
+use crate::wire::{self, v1};
+use crate::{DeviceId, DeviceKey, Fix, TenantId, UnixMillis, Wire, WireError};
+
+mod read;
 
 /// One request's word about one device.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +37,15 @@ impl Ping {
     }
 }
 
-wire!(Ping => v1::Ping);
+impl Wire for Ping {
+    fn encode(&self) -> Bytes {
+        v1::Ping::from(self).encode_to_vec().into()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        read::ping(bytes)
+    }
+}
 
 impl From<&Ping> for v1::Ping {
     fn from(ping: &Ping) -> Self {
@@ -47,23 +60,5 @@ impl From<&Ping> for v1::Ping {
                 PingKind::Forget => v1::ping::What::Forget(v1::Forget {}),
             }),
         }
-    }
-}
-
-impl TryFrom<v1::Ping> for Ping {
-    type Error = WireError;
-
-    fn try_from(ping: v1::Ping) -> Result<Self, WireError> {
-        Ok(Self {
-            tenant: TenantId(wire::uuid(&ping.tenant, "tenant")?),
-            device: wire::device(&ping.device)?,
-            received_at: UnixMillis(ping.received_at_ms),
-            kind: match wire::present(ping.what, "what")? {
-                v1::ping::What::Fixes(fixes) => {
-                    PingKind::Fixes(fixes.fixes.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
-                }
-                v1::ping::What::Forget(_) => PingKind::Forget,
-            },
-        })
     }
 }

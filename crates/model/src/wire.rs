@@ -23,6 +23,12 @@ pub enum WireError {
     Member(&'static str),
 }
 
+impl From<prost::DecodeError> for WireError {
+    fn from(error: prost::DecodeError) -> Self {
+        Self::Protobuf(error.to_string())
+    }
+}
+
 /// A type that travels on the log.
 pub trait Wire: Sized {
     /// Its bytes.
@@ -51,7 +57,7 @@ macro_rules! wire {
 pub(crate) use wire;
 
 pub(crate) fn parse<M: prost::Message + Default>(bytes: &[u8]) -> Result<M, WireError> {
-    M::decode(bytes).map_err(|e| WireError::Protobuf(e.to_string()))
+    Ok(M::decode(bytes)?)
 }
 
 pub(crate) fn bytes_of(id: Uuid) -> Bytes {
