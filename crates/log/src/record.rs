@@ -80,7 +80,7 @@ pub struct TraceId(pub [u8; 16]);
 
 impl TraceId {
     /// Reads 32 hexadecimal digits; all zeros is no trace id.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: impl AsRef<[u8]>) -> Option<Self> {
         let mut bytes = [0; 16];
         hex::decode_to_slice(text, &mut bytes).ok()?;
         (bytes != [0; 16]).then_some(Self(bytes))

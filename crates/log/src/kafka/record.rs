@@ -1,6 +1,6 @@
 //! Records on their way into Kafka and out of it.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use rdkafka::Message;
 use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 
@@ -38,17 +38,48 @@ pub(super) fn headers(trace: Option<TraceId>) -> Option<OwnedHeaders> {
     Some(OwnedHeaders::new_with_capacity(1).insert(Header { key: TRACE, value: Some(&trace) }))
 }
 
+/// A message's record, with bytes of its own.
 pub(super) fn received(message: &impl Message) -> Received {
+    let (key, value) = (message.key(), message.payload());
+    let (key, value) = (key.map(Bytes::copy_from_slice), value.map(Bytes::copy_from_slice));
+    with_bytes(message, key.unwrap_or_default(), value)
+}
+
+/// Makes records whose bytes lie side by side, so that not each has an allocation or two; a chunk goes with the last of
+/// its records.
+#[derive(Default)]
+pub(super) struct Copier {
+    chunk: BytesMut,
+}
+
+impl Copier {
+    const CHUNK_BYTES: usize = 8 << 10;
+
+    pub(super) fn received(&mut self, message: &impl Message) -> Received {
+        let (key, value) = (message.key().unwrap_or_default(), message.payload());
+        let bytes = key.len() + value.map_or(0, <[u8]>::len);
+        if self.chunk.capacity() < bytes {
+            self.chunk = BytesMut::with_capacity(bytes.max(Self::CHUNK_BYTES));
+        }
+        self.chunk.extend_from_slice(key);
+        self.chunk.extend_from_slice(value.unwrap_or_default());
+        let mut both = self.chunk.split().freeze();
+        let key = both.split_to(key.len());
+        with_bytes(message, key, value.map(|_| both))
+    }
+}
+
+fn with_bytes(message: &impl Message, key: Bytes, value: Option<Bytes>) -> Received {
     let trace = message.headers().and_then(|headers| {
         let header = headers.iter().find(|header| header.key == TRACE)?;
-        TraceId::parse(std::str::from_utf8(header.value?).ok()?)
+        TraceId::parse(header.value?)
     });
     Received {
         // A message that was read has an offset.
         offset: message.offset().cast_unsigned(),
         appended_at_ms: message.timestamp().to_millis().unwrap_or(0),
-        key: message.key().map(Bytes::copy_from_slice).unwrap_or_default(),
-        value: message.payload().map(Bytes::copy_from_slice),
+        key,
+        value,
         trace,
     }
 }

@@ -13,7 +13,7 @@ use rdkafka::{Message as _, Offset as KafkaOffset, TopicPartitionList};
 
 use super::super::client::Use;
 use super::super::context::Context;
-use super::super::record::received;
+use super::super::record::Copier;
 use super::{Events, Shared};
 use crate::{Batch, Event, LogError, Offset, Received};
 
@@ -53,7 +53,8 @@ pub(super) fn spawn(shared: &Arc<Shared>, events: Events) -> Result<Sender<Comma
         .create_with_context(Context::new(Use::Fetch))
         .map_err(|error| LogError::Backend(format!("a consumer could not be made: {error}")))?;
     let (sender, commands) = channel();
-    let fetch = Fetch { shared: Arc::clone(shared), consumer, commands, events, slices: BTreeMap::new() };
+    let (shared_too, slices, copier) = (Arc::clone(shared), BTreeMap::new(), Copier::default());
+    let fetch = Fetch { shared: shared_too, consumer, commands, events, slices, copier };
     std::thread::Builder::new()
         .name(format!("{}-fetch", shared.stage))
         .spawn(move || fetch.run())
@@ -67,6 +68,7 @@ struct Fetch {
     commands: Receiver<Command>,
     events: Events,
     slices: BTreeMap<u32, Reading>,
+    copier: Copier,
 }
 
 /// A slice that is read.
@@ -112,7 +114,9 @@ impl Fetch {
             match self.consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => {
-                    if let Some((slice, input)) = take(&self.shared, &mut self.slices, &message) {
+                    if let Some((slice, input)) =
+                        take(&self.shared, &mut self.slices, &mut self.copier, &message)
+                    {
                         self.hand_on(slice, input)?;
                         self.hold_back(slice, input)?;
                     }
@@ -230,8 +234,14 @@ impl Fetch {
         if read.records.is_empty() || self.shared.paused.contains(slice, input) {
             return Ok(());
         }
-        let (records, next) = (std::mem::take(&mut read.records), read.next);
-        read.bytes = 0;
+        // The next batch is probably as large.
+        let as_large = Vec::with_capacity(read.records.len().min(BATCH_RECORDS));
+        let (records, next) = (std::mem::replace(&mut read.records, as_large), read.next);
+        let bytes = std::mem::take(&mut read.bytes);
+        if records.len() <= BATCH_RECORDS && bytes < BATCH_BYTES {
+            let batch = Batch { input, records, next };
+            return self.emit(Ok(Event::Batch { slice, lease, batch }));
+        }
         for batch in bounded(records, input, next) {
             self.emit(Ok(Event::Batch { slice, lease, batch }))?;
         }
@@ -272,12 +282,17 @@ impl Fetch {
 fn take(
     shared: &Shared,
     slices: &mut BTreeMap<u32, Reading>,
+    copier: &mut Copier,
     message: &BorrowedMessage<'_>,
 ) -> Option<(u32, usize)> {
     let slice = message.partition().cast_unsigned();
-    let input = shared.inputs.iter().position(|topic| shared.core.name(*topic) == message.topic())?;
+    let input = match shared.inputs[..] {
+        // A message's topic is dear.
+        [_] => 0,
+        ref inputs => inputs.iter().position(|topic| shared.core.name(*topic) == message.topic())?,
+    };
     let read = slices.get_mut(&slice)?.inputs.get_mut(input)?;
-    let record = received(message);
+    let record = copier.received(message);
     read.next = record.offset + 1;
     read.bytes += size(&record);
     read.records.push(record);
@@ -288,7 +303,7 @@ fn size(record: &Received) -> usize {
     record.key.len() + record.value.as_ref().map_or(0, Bytes::len)
 }
 
-/// Cuts what was read into batches; more than one comes of an input that was paused meanwhile.
+/// Cuts into batches what is more than one, as of an input that was paused meanwhile.
 fn bounded(records: Vec<Received>, input: usize, end: Offset) -> Vec<Batch> {
     let mut batches = Vec::new();
     let mut current = Vec::new();
