@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use geopush_log::{Record, Topic, TraceId};
-use geopush_model::{DeviceKey, Transition, UnixMillis, Wire};
+use geopush_model::{DeviceKey, ExitReason, Transition, TransitionKind, UnixMillis, Wire};
 
 use crate::engine::Counts;
 
@@ -83,12 +83,17 @@ impl Effects {
         metrics::counter!("geopush_geofence_inaccurate_fixes_total").increment(inaccurate);
         metrics::counter!("geopush_geofence_safe_box_hits_total").increment(safe_box_hits);
         metrics::counter!("geopush_geofence_exact_tests_total").increment(exact_tests);
+        for kind in [TransitionKind::Enter, TransitionKind::Exit(ExitReason::Left), TransitionKind::Dwell] {
+            let kind = kind.as_str();
+            let count =
+                self.transitions.iter().filter(|(transition, _)| transition.kind.as_str() == kind).count();
+            metrics::counter!("geopush_geofence_transitions_total", "kind" => kind).increment(count as u64);
+        }
+        let took = metrics::histogram!("geopush_geofence_received_to_committed_seconds");
         for (transition, trace) in &self.transitions {
             let kind = transition.kind.as_str();
-            metrics::counter!("geopush_geofence_transitions_total", "kind" => kind).increment(1);
             if let Some(received_at) = transition.received_at {
-                metrics::histogram!("geopush_geofence_received_to_committed_seconds")
-                    .record(now.since_ms(received_at).max(0) as f64 / 1000.0);
+                took.record(now.since_ms(received_at).max(0) as f64 / 1000.0);
             }
             tracing::debug!(
                 trace_id = trace.map(tracing::field::display),
@@ -96,7 +101,7 @@ impl Effects {
                 device = %transition.device,
                 zone = %transition.zone,
                 kind,
-                reason = transition.kind.reason().map(geopush_model::ExitReason::as_str),
+                reason = transition.kind.reason().map(ExitReason::as_str),
                 seq = transition.seq,
                 "transition"
             );
