@@ -111,8 +111,17 @@ impl Town {
         let mut walker = Walker::new(seed, CENTRE, self.half_width_m, way);
         (0..).map(move |step: i64| {
             let place = walker.step(if step == 0 { 0.0 } else { STEP_MS as f64 / 1e3 });
-            let place = Place { lat: rounded(place.lat), lon: rounded(place.lon) };
-            SentFix { time_ms: first_fix_ms(phone) + step * STEP_MS, place }
+            SentFix::of(phone, step, place)
+        })
+    }
+
+    /// The fixes of a phone that stays where its route begins, without end, as far apart as its errors are large.
+    pub fn stay(&self, phone: usize) -> impl Iterator<Item = SentFix> + Send + use<> {
+        let start = self.route(phone).next().map_or(CENTRE, |first| first.place);
+        let mut random = StdRng::seed_from_u64(self.seed ^ phone as u64);
+        (0..).map(move |step: i64| {
+            let mut error_m = || random.random_range(-ACCURACY_M..ACCURACY_M);
+            SentFix::of(phone, step, start.offset(error_m(), error_m()))
         })
     }
 }
@@ -135,6 +144,11 @@ fn rounded(degrees: f64) -> f64 {
 }
 
 impl SentFix {
+    fn of(phone: usize, step: i64, place: Place) -> Self {
+        let place = Place { lat: rounded(place.lat), lon: rounded(place.lon) };
+        Self { time_ms: first_fix_ms(phone) + step * STEP_MS, place }
+    }
+
     /// As a ping of a request.
     pub fn json(&self) -> Value {
         let Self { time_ms, place } = self;

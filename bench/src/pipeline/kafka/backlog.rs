@@ -1,4 +1,4 @@
-//! The backlog that is worked off: zones, and the pings of phones on their way among them.
+//! The backlog that is worked off: zones, and the pings of phones among them, most of which stand.
 
 use geopush_log::{AppendError, Record, SharedLog, Topic, TraceId};
 use geopush_model::{DeviceId, Fix, Ping, PingKind, TenantId, UnixMillis, Wire as _, Zone};
@@ -6,8 +6,10 @@ use geopush_service::BoxError;
 use indicatif::ProgressBar;
 use uuid::Uuid;
 
-use crate::e2e::town::Town;
+use crate::e2e::town::{SentFix, Town};
 
+/// Of ten phones so many stand, as in `geofence`'s realistic traffic.
+const STANDING_OF_TEN: usize = 6;
 /// Records appended at once.
 const AT_ONCE: usize = 10_000;
 
@@ -23,18 +25,23 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    /// The pings of so many phones until there are enough.
+    /// The pings of so many phones until there are enough: a ping each in turn.
     pub fn new(town: &Town, phones: usize, pings: usize, now: UnixMillis) -> Result<Self, BoxError> {
         let tenant = TenantId(Uuid::new_v4());
         let zones = town.zones(tenant)?;
         let devices: Vec<DeviceId> = (0..phones)
             .map(|phone| DeviceId::new(&Town::phone(phone).device).map_err(|error| error.to_string()))
             .collect::<Result<_, _>>()?;
-        let mut routes: Vec<_> = (0..phones).map(|phone| town.route(phone)).collect();
+        let mut ways: Vec<Box<dyn Iterator<Item = SentFix>>> = (0..phones)
+            .map(|phone| match phone % 10 {
+                ..STANDING_OF_TEN => Box::new(town.stay(phone)) as _,
+                _ => Box::new(town.route(phone)) as _,
+            })
+            .collect();
         let mut all = Vec::with_capacity(pings);
         for index in 0..pings {
             let fix: Fix =
-                routes[index % phones].next().and_then(|sent| sent.fix()).ok_or("a route has an end")?;
+                ways[index % phones].next().and_then(|sent| sent.fix()).ok_or("a way has an end")?;
             let device = devices[index % phones].clone();
             all.push(Ping { tenant, device, received_at: now, kind: PingKind::Fixes(vec![fix]) });
         }

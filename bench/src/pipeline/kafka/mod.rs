@@ -2,8 +2,8 @@
 //! the same records in and out, and nothing in between.
 //!
 //! A round has one run of each kind: the evaluator, the null stage in transactions, the null stage at least once. Each
-//! run of the evaluator has topics of its own, filled alike; the null stages leave nothing behind that the next would
-//! meet, and share theirs. They commit as many pings at once as the evaluator did.
+//! run of the evaluator has topics of its own, filled alike and read once; the null stages leave nothing behind that the
+//! next would meet, and share theirs. They commit as many pings at once as the evaluator did.
 
 mod backlog;
 
@@ -40,6 +40,10 @@ use backlog::Backlog;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often the ends of partitions are looked at until they hold everything.
 const LOOK: Duration = Duration::from_millis(20);
+/// The group that reads a backlog before the evaluator does, and how many pings it commits at once.
+const WARM_UP: &str = "bench.warm-up";
+const WARM_UP_AT_ONCE: u64 = 20_000;
+
 /// What to work off, and how often.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -188,6 +192,7 @@ impl Bench {
 
     async fn evaluate(&self) -> Result<(Example, Run), BoxError> {
         let (kafka, log) = self.open().await?;
+        self.read_once(&kafka, &log).await?;
         let watched = Watched::new(log);
         let seen = Arc::clone(&watched.seen);
         let log: SharedLog = Arc::new(watched);
@@ -208,7 +213,7 @@ impl Bench {
         stage.await??;
         done?;
         log.close().await;
-        kafka.baseline().remove(&["geopush.geofence"]).await?;
+        kafka.baseline().remove(&["geopush.geofence", WARM_UP]).await?;
         let (timeline, mut by_slice, failed) = seen.take();
         if failed > 0 {
             return Err(format!("{failed} commits failed; look after the brokers").into());
@@ -220,6 +225,22 @@ impl Bench {
         let published = transitions.count() as u64;
         let at_once = (self.plan.pings as u64).div_ceil(transactions.max(1));
         Ok((Example { outputs, at_once }, Run { timeline, published, transactions, cpu_s }))
+    }
+
+    /// Reads the backlog, so that the evaluator does not find it colder than the null stages find theirs.
+    async fn read_once(&self, kafka: &KafkaLog, log: &SharedLog) -> Result<(), BoxError> {
+        let inputs = self.ends(log).await?;
+        let stage = NullStage {
+            group: WARM_UP.to_owned(),
+            input: Topic::Pings,
+            outputs: vec![Vec::new(); inputs.len()],
+            inputs,
+            at_once: WARM_UP_AT_ONCE,
+            guarantee: Guarantee::AtLeastOnce,
+        };
+        let baseline = kafka.baseline();
+        tokio::task::spawn_blocking(move || baseline.run(&stage, &AtomicU64::new(0))).await??;
+        Ok(())
     }
 
     async fn null(&self, null: &mut Null<'_>, guarantee: Guarantee) -> Result<Run, BoxError> {
