@@ -172,7 +172,7 @@ impl Default for SendConfig {
                 ping: Duration::from_secs(15),
             },
             slices: SliceConfig {
-                in_hand: 2_000,
+                in_hand: 4_000,
                 drain: Duration::from_secs(15),
                 commit_every: Duration::from_millis(100),
                 waits: Waits::default(),
