@@ -5,6 +5,7 @@ use std::sync::Arc;
 use geopush_model::{DeviceEntry, DeviceKey, Fix, Membership, UnixMillis, ZoneId};
 
 use super::Rules;
+use super::tags::Tags;
 
 /// A device's stay in a zone.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,6 +113,11 @@ impl Device {
     /// Its stay in a zone.
     pub fn stay(&self, zone: ZoneId) -> Option<&Stay> {
         self.place_of(zone).map(|i| &self.stays[i])
+    }
+
+    /// The zones that it is in.
+    pub(super) fn tags(&self) -> Tags {
+        self.stays.iter().map(|stay| stay.zone).collect()
     }
 
     /// Where its stay in a zone is.

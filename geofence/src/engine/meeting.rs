@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use geopush_model::{ExitReason, TransitionKind, UnixMillis, ZoneId};
 
+use super::index::{Around, Lies, Near};
 use super::step::Occasion;
 use super::tags::{Tag, Tags};
-use super::{Around, Device, PreparedZone, Said};
+use super::{Device, PreparedZone, Said};
 
 /// What a fix met, besides its transitions.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,24 +40,14 @@ struct Meeting<'d, 'z> {
     met: Met,
 }
 
-/// How a zone lies to the position, as far as that is known without asking its shape.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Lies {
-    Round,
-    Somehow,
-}
-
 impl Device {
     /// What the last fix means in the zones near it, and in those that it is in.
-    pub(super) fn meet(&mut self, zones: &Around<'_>, occasion: Occasion, out: &mut Vec<Said>) -> Met {
+    pub(super) fn meet(&mut self, near: &Near<'_>, occasion: Occasion, out: &mut Vec<Said>) -> Met {
         let mut meeting = Meeting::of(self, occasion.at);
-        for zone in zones.covering() {
-            meeting.judge(zone, Lies::Round);
+        for &(lies, zone) in near.zones() {
+            meeting.judge(zone, lies);
         }
-        for zone in zones.touching_at(self.last_fix.position) {
-            meeting.judge(zone, Lies::Somehow);
-        }
-        meeting.judge_others(zones);
+        meeting.judge_others(near.around());
         let Meeting { due, met, .. } = meeting;
         self.apply(due, occasion, out);
         met
@@ -91,9 +82,8 @@ impl Device {
 
 impl<'d, 'z> Meeting<'d, 'z> {
     fn of(device: &'d Device, at: UnixMillis) -> Self {
-        let stays = device.stays.iter().map(|stay| stay.zone).collect();
         let judged = vec![false; device.stays.len()];
-        Self { device, at, stays, judged, due: Due::default(), met: Met::default() }
+        Self { device, at, stays: device.tags(), judged, due: Due::default(), met: Met::default() }
     }
 
     /// Notes what the fix makes due in a zone near.
@@ -102,7 +92,8 @@ impl<'d, 'z> Meeting<'d, 'z> {
             && let Some(i) = self.device.place_of(zone.id)
         {
             self.judge_stay(i, zone, lies);
-        } else if self.admits(zone, lies)
+        } else if lies != Lies::Beside
+            && self.admits(zone, lies)
             && (lies == Lies::Round || zone.contains(self.device.last_fix.position))
         {
             // Asks the memory for what its stay will share.
@@ -117,7 +108,7 @@ impl<'d, 'z> Meeting<'d, 'z> {
         if !self.admits(zone, lies) {
             return;
         }
-        if lies == Lies::Somehow && zone.is_left_at(self.device.last_fix.position) {
+        if lies != Lies::Round && zone.is_left_at(self.device.last_fix.position) {
             self.due.exits.push((i, zone.version));
         } else if zone.dwell_at(&self.device.stays[i]).is_some_and(|due_at| self.at >= due_at) {
             self.due.dwells.push((zone.id, zone.version));
@@ -131,11 +122,11 @@ impl<'d, 'z> Meeting<'d, 'z> {
         }
         let others = self.device.stays.iter().zip(&self.judged).filter(|(_, judged)| !**judged);
         let others: Tags = others.map(|(stay, _)| stay.zone).collect();
-        for zone in zones.touching_among(others).chain(zones.left_among(others)) {
+        for zone in zones.left_among(others) {
             if others.may_hold(Tag::of(zone.id))
                 && let Some(i) = self.device.place_of(zone.id).filter(|i| !self.judged[*i])
             {
-                self.judge_stay(i, zone, Lies::Somehow);
+                self.judge_stay(i, zone, Lies::Beside);
             }
         }
         for (i, stay) in self.device.stays.iter().enumerate() {
@@ -143,7 +134,7 @@ impl<'d, 'z> Meeting<'d, 'z> {
             if !self.judged[i]
                 && let Some(zone) = zones.get(stay.zone)
             {
-                self.judge_stay(i, &zone, Lies::Somehow);
+                self.judge_stay(i, &zone, Lies::Beside);
             }
         }
     }
@@ -152,7 +143,7 @@ impl<'d, 'z> Meeting<'d, 'z> {
     fn admits(&mut self, zone: &PreparedZone, lies: Lies) -> bool {
         let admitted = zone.admits(&self.device.last_fix);
         self.met.inaccurate |= !admitted;
-        self.met.exact_tests += u64::from(admitted && lies == Lies::Somehow);
+        self.met.exact_tests += u64::from(admitted && lies != Lies::Round);
         admitted
     }
 }

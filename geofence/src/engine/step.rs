@@ -5,8 +5,9 @@
 use geopush_model::{ExitReason, Fix, TransitionKind, UnixMillis};
 
 use super::crossings::Crossing;
+use super::index::Near;
 use super::meeting::Met;
-use super::{Around, Device, PreparedZone, Rules, Said, Stay, ZoneChange};
+use super::{Device, PreparedZone, Rules, Said, Stay, ZoneChange};
 
 /// What became of a fix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,9 +34,9 @@ impl Device {
     pub const MOST_STAYS: usize = 3_000;
 
     /// It was made of its first fix.
-    pub(super) fn on_first_fix(&mut self, zones: &Around<'_>, out: &mut Vec<Said>) -> Met {
+    pub(super) fn on_first_fix(&mut self, near: &Near<'_>, out: &mut Vec<Said>) -> Met {
         let (at, received_at) = (self.last_fix.time, Some(self.last_received));
-        self.meet(zones, Occasion { at, initial: true, received_at }, out)
+        self.meet(near, Occasion { at, initial: true, received_at }, out)
     }
 
     /// A further fix, and the zones that the line to it passes, if that is asked for.
@@ -44,14 +45,14 @@ impl Device {
         fix: &Fix,
         received_at: UnixMillis,
         crossings: &[Crossing],
-        zones: &Around<'_>,
+        near: &Near<'_>,
         rules: &Rules,
         out: &mut Vec<Said>,
     ) -> (FixOutcome, Met) {
         self.on_silence(received_at, rules, out);
         if self.is_forgotten_at(received_at, rules) {
             *self = Self::new(self.key.clone(), fix.clone(), received_at);
-            return (FixOutcome::Applied, self.on_first_fix(zones, out));
+            return (FixOutcome::Applied, self.on_first_fix(near, out));
         }
         self.last_received = self.last_received.max(received_at);
         if fix.time == self.last_fix.time {
@@ -66,7 +67,7 @@ impl Device {
         self.last_fix = fix.clone();
         self.cross(crossings, received_at, out);
         let occasion = Occasion { at: fix.time, initial: false, received_at: Some(received_at) };
-        (FixOutcome::Applied, self.meet(zones, occasion, out))
+        (FixOutcome::Applied, self.meet(near, occasion, out))
     }
 
     /// Nothing else was received up to `now`.

@@ -22,6 +22,8 @@ impl Tag {
 }
 
 impl Tags {
+    pub(super) const NONE: Self = Self(0);
+
     /// Whether a zone of this tag may be among them; if not, it surely is not.
     #[inline]
     pub(super) fn may_hold(self, Tag(tag): Tag) -> bool {

@@ -6,8 +6,9 @@ use geopush_model::Fix;
 use super::take::{Arrival, Outcomes};
 use super::{Devices, Slot};
 use crate::engine::crossings::{Crossing, Leg};
+use crate::engine::index::Near;
 use crate::engine::safe_box::Safe;
-use crate::engine::{Around, Device, FixOutcome, ZoneIndex};
+use crate::engine::{Device, FixOutcome, ZoneIndex};
 
 /// Which of a device's fixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub(super) enum Which {
 impl Devices {
     pub(super) fn judge(
         &mut self,
-        (zones, around): (&ZoneIndex, &Around<'_>),
+        (zones, near): (&ZoneIndex, &Near<'_>),
         slot: Slot,
         (number, arrival): (usize, &Arrival<'_>),
         (which, fix): (Which, &Fix),
@@ -30,7 +31,10 @@ impl Devices {
             Which::First | Which::Further => Vec::new(),
         };
         let counts = &mut out.counts;
-        let came_far = which == Which::Further && came_far(self.lines[slot.0].position, fix.position);
+        let before = match which {
+            Which::First => fix.position,
+            Which::Further => self.lines[slot.0].position,
+        };
         let mut said = std::mem::take(&mut self.scratch);
         self.change(
             slot,
@@ -40,16 +44,16 @@ impl Devices {
                 let (outcome, met) = match which {
                     Which::First => {
                         *device = Device::new(arrival.key(), fix.clone(), arrival.received_at);
-                        (FixOutcome::Applied, device.on_first_fix(around, out))
+                        (FixOutcome::Applied, device.on_first_fix(near, out))
                     }
-                    Which::Further => device.on_fix(fix, arrival.received_at, &crossings, around, rules, out),
+                    Which::Further => device.on_fix(fix, arrival.received_at, &crossings, near, rules, out),
                 };
                 counts.count(outcome);
                 counts.inaccurate += u64::from(met.inaccurate);
                 counts.exact_tests += met.exact_tests;
                 match outcome {
-                    FixOutcome::Applied if came_far => Safe::unknown(around),
-                    FixOutcome::Applied => Safe::of(device, around),
+                    FixOutcome::Applied if came_far(before, fix.position) => Safe::unknown(near.around()),
+                    FixOutcome::Applied => Safe::of(device, near, before),
                     // The zones that were asked are not those round its last fix.
                     FixOutcome::Late | FixOutcome::Duplicate => Safe::NOWHERE,
                 }

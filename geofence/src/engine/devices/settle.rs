@@ -7,7 +7,9 @@ use geopush_model::Fix;
 use super::judge::Which;
 use super::take::{Arrival, Outcomes};
 use super::{Devices, Slot};
-use crate::engine::{Around, TileId, ZoneIndex};
+use crate::engine::index::Near;
+use crate::engine::tags::Tags;
+use crate::engine::{Around, Device, TileId, ZoneIndex};
 
 /// The fixes of an arrival from the first that a glance does not decide.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +32,9 @@ impl Devices {
     pub(super) fn settle(&mut self, zones: &ZoneIndex, all: &mut Vec<Unsure<'_>>, out: &mut Outcomes) {
         for few in all.chunks(Unsure::ENOUGH) {
             let arounds = self.ask_zones_early(zones, few);
-            for (unsure, around) in few.iter().zip(&arounds) {
-                self.settle_one(zones, unsure, around, out);
+            let nears = self.ask_near_early(few, &arounds);
+            for (unsure, near) in few.iter().zip(&nears) {
+                self.settle_one(zones, unsure, near, out);
             }
         }
         all.clear();
@@ -43,8 +46,8 @@ impl Devices {
         black_box(slots().fold(0, |sum, slot| sum ^ self.histories[slot.0].first()));
         let tile = |slot: Slot| self.lines[slot.0].tile();
         black_box(slots().filter_map(tile).fold(0, |sum, tile| sum ^ zones.touch(tile)));
-        let stays = |slot: Slot| self.member(slot).map_or(&[][..], |device| &device.stays);
-        black_box(slots().flat_map(stays).fold(0, |sum, stay| sum ^ stay.since.0));
+        let members = slots().filter_map(|slot| self.member(slot));
+        black_box(members.flat_map(|device| &device.stays).fold(0, |sum, stay| sum ^ stay.since.0));
         let hints: Vec<_> = few
             .iter()
             .map(|unsure| {
@@ -59,11 +62,24 @@ impl Devices {
         let mut arounds: Vec<_> = few.iter().zip(hints).map(begin).collect();
         while arounds.iter_mut().fold(false, |any, around| any | around.step()) {}
         black_box(arounds.iter().fold(0, |sum, around| sum ^ around.touch_lists()));
-        let round_stays = few.iter().map(|unsure| unsure.slot.map_or(&[][..], stays)).zip(&arounds);
-        black_box(round_stays.fold(0, |sum, (stays, around)| {
-            sum ^ around.touch_zones(stays.iter().map(|stay| stay.zone).collect())
-        }));
         arounds
+    }
+
+    /// The zones near, which are asked of the memory, too.
+    fn ask_near_early<'a>(&self, few: &[Unsure<'_>], arounds: &'a [Around<'_>]) -> Vec<Near<'a>> {
+        let near = |(unsure, around): (&Unsure<'_>, &'a Around<'_>)| {
+            let stays = unsure.slot.map_or(Tags::NONE, |slot| self.tags(slot));
+            let near = around.near(stays);
+            let left = around.left_among(stays).fold(0, |sum, zone| sum ^ zone.touch());
+            black_box(near.touch() ^ left);
+            near
+        };
+        few.iter().zip(arounds).map(near).collect()
+    }
+
+    /// The zones that a device is in.
+    fn tags(&self, slot: Slot) -> Tags {
+        self.member(slot).map_or(Tags::NONE, Device::tags)
     }
 
     /// Begins to look round a fix.
@@ -83,7 +99,7 @@ impl Devices {
         }
     }
 
-    fn settle_one(&mut self, zones: &ZoneIndex, unsure: &Unsure<'_>, first: &Around<'_>, out: &mut Outcomes) {
+    fn settle_one(&mut self, zones: &ZoneIndex, unsure: &Unsure<'_>, first: &Near<'_>, out: &mut Outcomes) {
         let Unsure { number, arrival, fixes, .. } = *unsure;
         // A device that was not here may be by now.
         let known = unsure.slot.or_else(|| self.find(arrival.hash));
@@ -100,7 +116,8 @@ impl Devices {
             let Some((fix, after)) = rest[decided..].split_first() else { break };
             let hint = self.lines[slot.0].tile();
             let around = self.begin(zones, hint, Some(slot), arrival, fix).stepped();
-            self.judge((zones, &around), slot, (number, arrival), (Which::Further, fix), out);
+            let near = around.near(self.tags(slot));
+            self.judge((zones, &near), slot, (number, arrival), (Which::Further, fix), out);
             rest = after;
         }
     }

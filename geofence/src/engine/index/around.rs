@@ -8,7 +8,8 @@ use geopush_model::{TenantId, ZoneId};
 
 use super::ZoneIndex;
 use super::area::Area;
-use super::cells::{Cell, Cells};
+use super::cells::Cell;
+use super::near::Near;
 use super::node::Node;
 use super::spot::Spot;
 use super::tiles::Stamp;
@@ -66,13 +67,9 @@ impl<'a> Around<'a> {
         self.node().listings.touch() ^ self.node_before().map_or(0, |node| node.listings.touch())
     }
 
-    /// Something of each zone that a device in such zones will look at, to have asked the memory for them.
-    pub(in crate::engine) fn touch_zones(&self, stays: Tags) -> u64 {
-        let cell = Cell::at(self.here.position, &self.here.area);
-        let touched = self.node().listings.marked();
-        let touched = touched.filter(|(mark, _)| mark.cells.contain(cell) || stays.may_hold(mark.tag));
-        let zones = self.covering().chain(touched.map(|(_, zone)| zone)).chain(self.left_among(stays));
-        zones.fold(0, |sum, zone| sum ^ zone.touch())
+    /// The zones near a device that is in such zones: the lists, looked through once.
+    pub(in crate::engine) fn near(&self, stays: Tags) -> Near<'_> {
+        Near::of(self, self.here.position, stays)
     }
 
     /// The tile that answered, and its state at that moment.
@@ -83,6 +80,11 @@ impl<'a> Around<'a> {
     /// A box round the position, borders included, where [`Self::covering`] and [`Self::touching`] are all there is.
     pub fn bounds(&self) -> Bounds {
         self.here.area.bounds()
+    }
+
+    /// [`Self::bounds`], in the turn of the globe in which the position is in it.
+    pub(super) fn area(&self) -> &Area {
+        &self.here.area
     }
 
     /// The zones that contain every position of [`Self::bounds`].
@@ -115,34 +117,6 @@ impl<'a> Around<'a> {
         self.node().listings.marked().filter(move |(mark, _)| mark.cells.contain(cell)).map(|(_, zone)| zone)
     }
 
-    /// What is left of a box round a position when the other zones of [`Self::touching`] are cut off, but for those that
-    /// [may contain](Self::touching_at) the position and those that `are_kept`, which are among `kept`: to 1/256 of the
-    /// width and height of [`Self::bounds`], and without a look at most zones.
-    pub(in crate::engine) fn beside(
-        &self,
-        position: Position,
-        bounds: Bounds,
-        kept: Tags,
-        are_kept: impl Fn(&PreparedZone) -> bool,
-    ) -> Bounds {
-        let cell = Cell::at(position, &self.here.area);
-        let whole = Cells::of_bounds(&bounds, &self.here.area);
-        let mut cells = whole;
-        for (mark, zone) in self.node().listings.marked() {
-            let others = &mark.cells;
-            if others.meet(&cells) && !others.contain(cell) && !(kept.may_hold(mark.tag) && are_kept(zone)) {
-                cells = cells.beside(others, cell);
-            }
-        }
-        let Bounds { west, south, east, north } = cells.bounds(&self.here.area);
-        Bounds {
-            west: bounds.west.max(west),
-            south: bounds.south.max(south),
-            east: bounds.east.min(east),
-            north: bounds.north.min(north),
-        }
-    }
-
     /// A live zone of the tenant: out of the lists, or wherever it is.
     pub fn get(&self, zone: ZoneId) -> Option<Arc<PreparedZone>> {
         let touching = self.touching_among(Tags::from_iter([zone]));
@@ -154,7 +128,8 @@ impl<'a> Around<'a> {
         self.here.nodes(&self.zones)
     }
 
-    fn node(&self) -> &Node {
+    /// Whose lists hold for [`Self::bounds`].
+    pub(super) fn node(&self) -> &Node {
         self.here.node(&self.zones)
     }
 

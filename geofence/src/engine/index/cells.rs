@@ -18,6 +18,38 @@ pub(super) struct Cells {
     rows: [u8; 2],
 }
 
+/// Where in a box a device is, and where it will be if it goes on as it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way {
+    pub cell: Cell,
+    /// Columns to the east, and rows to the north, from one ping to the next.
+    step: [f32; 2],
+}
+
+impl Way {
+    /// Who goes on for so many pings is as likely to have turned.
+    const MOST_PINGS: f32 = 8.0;
+
+    /// Of a device that came to a position from another one with its last ping.
+    pub fn on_from(before: Position, position: Position, area: &Area) -> Self {
+        let columns = (position.lon - before.lon) / (area.east - area.west) * 256.0;
+        let rows = (position.lat - before.lat) / (area.north - area.south) * 256.0;
+        Self { cell: Cell::at(position, area), step: [columns as f32, rows as f32] }
+    }
+
+    /// For how many pings the way is in some cells, of which its own is one.
+    #[inline]
+    fn pings_in(&self, cells: &Cells) -> f32 {
+        let along = |step: f32, at: u8, [from, to]: [u8; 2]| {
+            let room = if step > 0.0 { to - at } else { at - from };
+            (f32::from(room) + 0.5) / step.abs()
+        };
+        let [columns, rows] = self.step;
+        let across = along(columns, self.cell.column, cells.columns);
+        across.min(along(rows, self.cell.row, cells.rows)).min(Self::MOST_PINGS)
+    }
+}
+
 impl Cell {
     #[inline]
     pub fn at(position: Position, area: &Area) -> Self {
@@ -56,31 +88,39 @@ impl Cells {
             & (other.rows[0] <= self.rows[1])
     }
 
-    /// What is left on the side of a cell that has most, when others are cut off in which that is not.
+    /// What is left when others are cut off that do not have the way's cell: the side where the way leads on furthest,
+    /// and of those that are alike in that, the largest.
     #[inline]
-    pub fn beside(self, other: &Self, Cell { column, row }: Cell) -> Self {
+    pub fn beside(self, other: &Self, way: Way) -> Self {
         let Self { columns: [west, east], rows: [south, north] } = self;
-        let (width, height) = (u32::from(east - west) + 1, u32::from(north - south) + 1);
         let Self { columns: [first, last], rows: [lowest, highest] } = *other;
-        let mut best = (0, self);
-        let mut offer = |cells: u32, left: Self| {
-            if cells > best.0 {
-                best = (cells, left);
+        let Cell { column, row } = way.cell;
+        let mut best = (f32::NEG_INFINITY, self);
+        let mut offer = |left: Self| {
+            let worth = way.pings_in(&left) + left.share();
+            if worth > best.0 {
+                best = (worth, left);
             }
         };
         if last < column {
-            offer(u32::from(east - last) * height, Self { columns: [last + 1, east], ..self });
+            offer(Self { columns: [last + 1, east], ..self });
         }
         if first > column {
-            offer(u32::from(first - west) * height, Self { columns: [west, first - 1], ..self });
+            offer(Self { columns: [west, first - 1], ..self });
         }
         if highest < row {
-            offer(u32::from(north - highest) * width, Self { rows: [highest + 1, north], ..self });
+            offer(Self { rows: [highest + 1, north], ..self });
         }
         if lowest > row {
-            offer(u32::from(lowest - south) * width, Self { rows: [south, lowest - 1], ..self });
+            offer(Self { rows: [south, lowest - 1], ..self });
         }
         best.1
+    }
+
+    /// Their share of all cells.
+    fn share(&self) -> f32 {
+        let length = |[from, to]: [u8; 2]| f32::from(to - from) + 1.0;
+        length(self.columns) * length(self.rows) / (256.0 * 256.0)
     }
 
     /// Where in `area` they are.

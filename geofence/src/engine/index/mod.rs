@@ -23,6 +23,7 @@ mod directory;
 mod huge;
 mod listing;
 mod lying;
+mod near;
 mod node;
 mod numbers;
 mod placement;
@@ -40,6 +41,7 @@ use geopush_geometry::Position;
 use geopush_model::{TenantId, ZoneId};
 
 pub use around::Around;
+pub(super) use near::{Lies, Near};
 pub use tiles::{Stamp, TileId};
 
 use super::PreparedZone;

@@ -7,7 +7,8 @@ use geopush_geometry::{Bounds, Position, Reach};
 use geopush_model::UnixMillis;
 
 use super::SafeBox;
-use crate::engine::tags::{Tag, Tags};
+use crate::engine::index::{Lies, Near};
+use crate::engine::tags::Tag;
 use crate::engine::{Around, Device, PreparedZone, Stamp};
 
 /// Where and until when a device's fixes change nothing.
@@ -31,13 +32,13 @@ impl Safe {
         Self { stamp: around.stamp(), ..Self::NOWHERE }
     }
 
-    /// Round the last fix of a device that was just judged by these zones.
-    pub(in crate::engine) fn of(device: &Device, around: &Around<'_>) -> Self {
-        Room::of(device, around).map_or_else(
-            || Self::unknown(around),
-            |Room { bounds, position, until, .. }| {
+    /// Round the last fix of a device that was just judged by these zones, and was at `before` until then.
+    pub(in crate::engine) fn of(device: &Device, near: &Near<'_>, before: Position) -> Self {
+        Room::of(device, near, before).map_or_else(
+            || Self::unknown(near.around()),
+            |Room { bounds, position, until }| {
                 let safe_box = SafeBox::within(&bounds, position);
-                Self { safe_box, stamp: around.stamp(), until }
+                Self { safe_box, stamp: near.around().stamp(), until }
             },
         )
     }
@@ -47,8 +48,6 @@ impl Safe {
 struct Room {
     bounds: Bounds,
     position: Position,
-    /// At least the metres in a degree of longitude, anywhere in the box.
-    metres_per_degree_lon: f64,
     until: UnixMillis,
 }
 
@@ -63,44 +62,42 @@ const LEAST_BUFFER_M: f64 = 0.01;
 
 impl Room {
     /// The largest box found; `None` if there can be none.
-    fn of(device: &Device, around: &Around<'_>) -> Option<Self> {
-        let (fix, bounds) = (&device.last_fix, around.bounds());
+    fn of(device: &Device, near: &Near<'_>, before: Position) -> Option<Self> {
+        let fix = &device.last_fix;
         // One that is in as many zones as it may be enters another as soon as it leaves one.
         if fix.position.lat.abs() > MOST_LATITUDE || device.stays.len() >= Device::MOST_STAYS {
             return None;
         }
-        let least_lat = bounds.south.max(-bounds.north).max(0.0);
-        let mut room = Self {
-            bounds,
-            position: fix.position,
-            metres_per_degree_lon: METRES_PER_DEGREE * least_lat.to_radians().cos(),
-            until: UnixMillis(i64::MAX),
-        };
+        let bounds = near.around().bounds();
+        let mut room = Self { bounds, position: fix.position, until: UnixMillis(i64::MAX) };
         // Zones lie anywhere in memory: none is looked at without need.
-        let stays: Tags = device.stays.iter().map(|stay| stay.zone).collect();
+        let stays = device.tags();
         let stay_in = |zone: &PreparedZone| stays.may_hold(Tag::of(zone.id)).then(|| device.stay(zone.id))?;
-        let mut seen = 0;
-        for zone in around.covering() {
-            // Not in it: the fix was not accurate enough.
-            let stay = stay_in(zone)?;
-            seen += 1;
-            room.until = room.until.min(zone.dwell_at(stay).unwrap_or(room.until));
-        }
-        for zone in around.touching_among(stays) {
+        let (mut seen, mut others) = (0, Vec::new());
+        for &(lies, zone) in near.zones() {
             if let Some(stay) = stay_in(zone) {
                 seen += 1;
                 room.until = room.until.min(zone.dwell_at(stay).unwrap_or(room.until));
-                room.stay_in(zone, zone.admits(fix))?;
+                if lies != Lies::Round {
+                    room.stay_in(zone, zone.admits(fix))?;
+                }
+            } else {
+                match lies {
+                    // Not in it: the fix was not accurate enough.
+                    Lies::Round => return None,
+                    Lies::Somehow => others.push(zone),
+                    Lies::Beside => {}
+                }
             }
         }
         if seen < device.stays.len() {
             // It is in a zone that is not near: no fix since was accurate enough, or the zone was just removed.
             return None;
         }
-        for zone in around.touching_at(fix.position).filter(|zone| stay_in(zone).is_none()) {
+        for zone in others {
             room.stay_out(zone, zone.admits(fix))?;
         }
-        room.bounds = around.beside(fix.position, room.bounds, stays, |zone| stay_in(zone).is_some());
+        room.bounds = near.beside(room.bounds, before, stays, |zone| stay_in(zone).is_some());
         Some(room)
     }
 
@@ -152,11 +149,13 @@ impl Room {
         (metres > 0.0).then_some(())
     }
 
-    /// The box round the position whose corners are at most so far away: a line to any place in it is no longer than its
-    /// degrees, each as long as any is there.
+    /// The box round the position whose corners are at most so far away: a line to any place of it in the room is no
+    /// longer than its degrees, each at least as long as any is there.
     fn square(&self, metres: f64) -> Bounds {
         let half_m = metres * std::f64::consts::FRAC_1_SQRT_2;
-        let (across, along) = (half_m / self.metres_per_degree_lon, half_m / METRES_PER_DEGREE);
+        let least_lat = self.bounds.south.max(-self.bounds.north).max(0.0);
+        let metres_per_degree_lon = METRES_PER_DEGREE * least_lat.to_radians().cos();
+        let (across, along) = (half_m / metres_per_degree_lon, half_m / METRES_PER_DEGREE);
         let Position { lon, lat } = self.position;
         Bounds { west: lon - across, south: lat - along, east: lon + across, north: lat + along }
     }
@@ -242,12 +241,14 @@ mod tests {
                 let key = DeviceKey { tenant: zone.tenant, device: DeviceId::new("d").unwrap() };
                 let first = if member { at(0.0, 0.0) } else { at(90.0, 0.0) };
                 let mut device = Device::new(key, Fix::at(first, UnixMillis(0)), UnixMillis(0));
-                device.on_first_fix(&index.around(zone.tenant, first, None), &mut Vec::new());
+                let there = index.around(zone.tenant, first, None);
+                device.on_first_fix(&there.near(device.tags()), &mut Vec::new());
                 let here = index.around(zone.tenant, at(east, north), None);
+                let near = here.near(device.tags());
                 let fix = Fix::at(at(east, north), UnixMillis(1));
                 let rules = crate::engine::Rules::default();
-                device.on_fix(&fix, UnixMillis(1), &[], &here, &rules, &mut Vec::new());
-                let Some(Room { bounds: Bounds { west, south, east, north }, .. }) = Room::of(&device, &here) else {
+                device.on_fix(&fix, UnixMillis(1), &[], &near, &rules, &mut Vec::new());
+                let Some(Room { bounds: Bounds { west, south, east, north }, .. }) = Room::of(&device, &near, first) else {
                     continue;
                 };
                 for (lon, lat) in [(west, south), (west, north), (east, south), (east, north)] {
