@@ -25,6 +25,7 @@ const VICTIMS: [&[&str]; 4] =
 
 #[test]
 fn a_send_to_thousands_by_a_fleet_adds_up_through_kills_and_repeats_only_what_it_counts() {
+    let _alone = crate::alone();
     let (seed, kills) = (crate::seed(), crate::kills(2));
     say(&format!("a crowd: FAULTS_SEED={seed} FAULTS_KILLS={kills}"));
     let mut random = random(seed, CROWD);

@@ -20,9 +20,18 @@ mod scene;
 mod tally;
 mod topology;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use nemesis::Hardness;
 use run::Run;
 use topology::Shape;
+
+/// A fleet with its servers is as much as two processors carry: one at a time.
+static FLEET: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    FLEET.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn seed() -> u64 {
     number("FAULTS_SEED").unwrap_or_else(|| rand::random_range(0..1_000_000))
@@ -52,6 +61,7 @@ fn one_process_that_is_killed_and_stopped_loses_nothing_and_does_nothing_twice()
 
 #[test]
 fn a_fleet_whose_processes_are_killed_stopped_and_moved_loses_nothing_and_does_nothing_twice() {
+    let _alone = alone();
     // Longer than Kafka waits for a member, too.
     let hardness = Hardness { kills: kills(6), stop_ms: (2_000, 15_000), pause_ms: (500, 4_000) };
     Run { shape: Shape::Fleet, seed: seed(), hardness, phones: phones(), zones: 14, handover_ms: 5_000 }

@@ -63,7 +63,11 @@ impl Stays<'_> {
         }
         let used = orders.keys().map(|place| place.1).max().unwrap_or_default();
         Err(match seen.get(used) {
-            Some(extra) => format!("extra: {}", describe(extra)),
+            // What followed it may have been seen wrong, so that no order with it came to the end.
+            Some(extra) => {
+                let missing = furthest.tell("nothing is missing".to_owned());
+                format!("{missing}; or extra: {}", describe(extra))
+            }
             None => furthest.tell("a change of the zone should have made it leave".to_owned()),
         })
     }
