@@ -110,15 +110,7 @@ const SETTINGS: &[(&[Use], Settings)] = &[
     (&[Use::Commit], &[("transaction.timeout.ms", "10000"), ("message.timeout.ms", "8000")]),
     // What a stage may hold besides the batches in hand: commits on their way, and records read ahead.
     (&[Use::Commit], &[("queue.buffering.max.kbytes", "65536")]),
-    (
-        &[Use::Fetch],
-        &[
-            ("queued.max.messages.kbytes", "32768"),
-            // Read ahead in small pieces: what waits for long is out of the processor's caches when its turn comes.
-            ("queued.min.messages", "10000"),
-            ("fetch.message.max.bytes", "131072"),
-        ],
-    ),
+    (&[Use::Fetch], &[("queued.max.messages.kbytes", "32768")]),
     (
         CONSUMERS,
         &[
