@@ -10,6 +10,8 @@ use crate::{Fix, TenantId, UnixMillis, WireError};
 
 pub(super) fn ping(bytes: &[u8]) -> Result<Ping, WireError> {
     let (mut tenant, mut device, mut received_at, mut kind) = (&[][..], "", UnixMillis(0), None);
+    // Of a fix that a later word may still take back.
+    let mut wrong = None;
     let mut fields = Fields(bytes);
     while let Some((tag, wire_type)) = fields.next()? {
         match tag {
@@ -21,15 +23,19 @@ pub(super) fn ping(bytes: &[u8]) -> Result<Ping, WireError> {
                     Some(PingKind::Fixes(fixes)) => fixes,
                     Some(PingKind::Forget) | None => Vec::new(),
                 };
-                fixes(fields.bytes(wire_type)?, &mut all)?;
+                wrong = wrong.or(fixes(fields.bytes(wire_type)?, &mut all)?);
                 kind = Some(PingKind::Fixes(all));
             }
             5 => {
                 Fields(fields.bytes(wire_type)?).skip_all()?;
                 kind = Some(PingKind::Forget);
+                wrong = None;
             }
             _ => fields.skip(tag, wire_type)?,
         }
+    }
+    if let Some(wrong) = wrong {
+        return Err(wrong);
     }
     Ok(Ping {
         tenant: TenantId(wire::uuid(tenant, "tenant")?),
@@ -39,18 +45,23 @@ pub(super) fn ping(bytes: &[u8]) -> Result<Ping, WireError> {
     })
 }
 
-fn fixes(bytes: &[u8], all: &mut Vec<Fix>) -> Result<(), WireError> {
+/// Reads fixes, and tells what is wrong with one that reads well.
+fn fixes(bytes: &[u8], all: &mut Vec<Fix>) -> Result<Option<WireError>, WireError> {
+    let mut wrong = None;
     let mut fields = Fields(bytes);
     while let Some((tag, wire_type)) = fields.next()? {
         match tag {
-            1 => all.push(fix(fields.bytes(wire_type)?)?),
+            1 => match fix(fields.bytes(wire_type)?)? {
+                Ok(fix) => all.push(fix),
+                Err(error) => wrong = Some(error),
+            },
             _ => fields.skip(tag, wire_type)?,
         }
     }
-    Ok(())
+    Ok(wrong)
 }
 
-fn fix(bytes: &[u8]) -> Result<Fix, WireError> {
+fn fix(bytes: &[u8]) -> Result<Result<Fix, WireError>, WireError> {
     let (mut lon, mut lat, mut time) = (0.0, 0.0, UnixMillis(0));
     let (mut accuracy_m, mut speed_mps, mut heading_deg, mut id) = (None, None, None, None);
     let mut fields = Fields(bytes);
@@ -66,7 +77,8 @@ fn fix(bytes: &[u8]) -> Result<Fix, WireError> {
             _ => fields.skip(tag, wire_type)?,
         }
     }
-    Ok(Fix { position: wire::position(lon, lat)?, time, accuracy_m, speed_mps, heading_deg, id })
+    let at = |position| Fix { position, time, accuracy_m, speed_mps, heading_deg, id };
+    Ok(wire::position(lon, lat).map(at))
 }
 
 /// The fields of a message that are not read yet.

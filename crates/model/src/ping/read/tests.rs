@@ -67,18 +67,17 @@ fn some_bytes() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Equal, where no number is one. Only fixes that are taken back by a later word are looked at here and not there.
+/// Equal, where no number is one.
 fn same(read: &Result<Ping, WireError>, specified: &Result<Ping, WireError>) -> bool {
     match (read, specified) {
         (Ok(a), Ok(b)) => format!("{a:?}") == format!("{b:?}"),
-        (Err(WireError::Member("position")), Ok(ping)) => ping.kind == PingKind::Forget,
         (Err(_), Err(_)) => true,
         _ => false,
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_ping_reads_as_the_generated_types_read_it(written in a_ping()) {
