@@ -16,7 +16,7 @@ use super::restore::restore;
 use super::serve::Geofence;
 use super::state::{InHand, SliceState};
 use super::zone_changes::ZoneChanges;
-use super::zone_feed::News;
+use super::zone_feed::{News, Zones};
 use crate::engine::ZoneChange;
 
 /// A position that moved without effects is committed after this time,
@@ -61,7 +61,7 @@ impl<'a> Work<'a> {
             uncommitted_pings: 0,
             flush: FlushClock::new(stage.config.flush_interval),
         };
-        work.reconcile_zones();
+        work.reconcile_zones(&stage.feed.now());
         Ok(work)
     }
 
@@ -87,7 +87,7 @@ impl<'a> Work<'a> {
                     self.judge_members().await?;
                     drop(turn);
                 }
-                Ok(()) = zones_changed.changed() => self.catch_up_with_zones(),
+                Ok(()) = zones_changed.changed() => self.catch_up_with(&self.stage.feed.now()),
             }
         }
         if self.uncommitted_pings > 0 {
@@ -99,7 +99,6 @@ impl<'a> Work<'a> {
     async fn take_batch(&mut self, batch: &Batch) -> Result<(), StageError> {
         let begun = Instant::now();
         self.wait_for_zones().await?;
-        self.catch_up_with_zones();
         let mut effects = Effects::default();
         let mut group = Vec::with_capacity(GROUP);
         for record in &batch.records {
@@ -141,16 +140,23 @@ impl<'a> Work<'a> {
         next: Offset,
         effects: &mut Effects,
     ) -> Result<(), StageError> {
-        if !self.zone_changes.is_empty() {
-            for InHand { ping, .. } in &*group {
-                self.zone_changes.apply_to(&ping.key(), &mut self.state, effects);
-            }
-        }
-        self.state.take(self.stage.feed.index(), &self.stage.settings, group, effects);
+        self.judge(group, effects);
         self.uncommitted_pings += group.len();
         self.position = next;
         group.clear();
         self.commit_if_enough(effects).await
+    }
+
+    /// Judges pings by the zones of one moment, and before that their devices by every change that led to it.
+    fn judge(&mut self, group: &[InHand], effects: &mut Effects) {
+        let zones = self.stage.feed.now();
+        self.catch_up_with(&zones);
+        if !self.zone_changes.is_empty() {
+            for InHand { ping, .. } in group {
+                self.zone_changes.apply_to(&ping.key(), &mut self.state, effects);
+            }
+        }
+        self.state.take(zones.index(), &self.stage.settings, group, effects);
     }
 
     /// Ends the stays of devices that had been silent for too long at a time.
@@ -177,24 +183,27 @@ impl<'a> Work<'a> {
     }
 
     /// Takes in the zone changes since the last time.
-    fn catch_up_with_zones(&mut self) {
-        match self.stage.feed.since(self.zone_changes.taken()) {
-            (News::Changes(changes), next) => self.zone_changes.take(changes, next, &self.state),
-            (News::TooMany, _) => self.reconcile_zones(),
+    fn catch_up_with(&mut self, zones: &Zones<'_>) {
+        let taken = self.zone_changes.taken();
+        if taken >= zones.next() {
+            return;
+        }
+        match zones.since(taken) {
+            News::Changes(changes) => self.zone_changes.take(changes, zones.next(), &self.state),
+            News::TooMany => self.reconcile_zones(zones),
         }
     }
 
     /// Takes in the latest version of every zone that has members, where it is news.
-    fn reconcile_zones(&mut self) {
+    fn reconcile_zones(&mut self, zones: &Zones<'_>) {
         let from = self.zone_changes.taken();
-        let (_, next) = self.stage.feed.since(from);
-        let news = |(zone, member): (ZoneId, &DeviceKey)| match self.stage.feed.latest(zone) {
+        let news = |(zone, member): (ZoneId, &DeviceKey)| match zones.latest(zone) {
             None => Some((from, Arc::new(ZoneChange::vanished(member.tenant, zone)))),
             Some((offset, change)) => (offset >= from).then_some((offset, change)),
         };
         let mut changes: Vec<_> = self.state.zones_with_members().filter_map(news).collect();
         changes.sort_by_key(|(offset, _)| *offset);
-        self.zone_changes.take(changes, next, &self.state);
+        self.zone_changes.take(changes, zones.next(), &self.state);
     }
 
     /// Judges some of the members that zone changes wait for.

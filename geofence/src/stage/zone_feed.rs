@@ -2,7 +2,7 @@
 //! members.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use geopush_log::{Offset, Received};
 use geopush_model::{Wire, Zone, ZoneId};
@@ -13,7 +13,8 @@ use crate::engine::{ZoneChange, ZoneIndex};
 /// All zones as the topic says, shared by a process's slices.
 pub(super) struct ZoneFeed {
     index: ZoneIndex,
-    known: Mutex<Known>,
+    /// Whoever holds it has the index stand still.
+    known: RwLock<Known>,
     applied: watch::Sender<Offset>,
 }
 
@@ -44,67 +45,75 @@ impl ZoneFeed {
     const KEPT: usize = 10_000;
 
     pub(super) fn new() -> Self {
-        Self { index: ZoneIndex::default(), known: Mutex::default(), applied: watch::Sender::new(0) }
+        Self { index: ZoneIndex::default(), known: RwLock::default(), applied: watch::Sender::new(0) }
     }
 
-    /// Applies records of the topic, in order.
+    /// Applies records of the topic, in order: one at a time, so that no ping waits for more than one.
     pub(super) fn apply(&self, records: &[Received]) {
-        let Some(last) = records.last() else { return };
-        let mut known = self.known();
-        let mut changes = Vec::new();
         for record in records {
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
             if let Some(change) = known.read(record) {
                 let change = Arc::new(change);
-                known.take(record.offset, Arc::clone(&change));
-                changes.push(change);
+                if known.started {
+                    self.index.apply([change.as_ref()]);
+                }
+                known.take(record.offset, change);
             }
+            known.next = record.offset + 1;
         }
-        // The index first: a slice that knows of a change must find it there.
-        if known.started {
-            self.index.apply(changes.iter().map(AsRef::as_ref));
-        }
-        known.next = last.offset + 1;
-        metrics::gauge!("geopush_geofence_zones").set(known.live as f64);
-        let next = known.next;
-        drop(known);
-        self.applied.send_replace(next);
+        let Known { live, next, .. } = &*self.now().known;
+        metrics::gauge!("geopush_geofence_zones").set(*live as f64);
+        self.applied.send_replace(*next);
     }
 
     /// Builds the index of what was applied so far, in one go, and keeps it up from here.
     pub(super) fn start(&self) {
-        let mut known = self.known();
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.started = true;
         self.index.apply(known.latest.values().map(|(_, change)| change.as_ref()));
     }
 
-    /// The zones, at least as new as every change that was told before.
-    pub(super) fn index(&self) -> &ZoneIndex {
-        &self.index
-    }
-
-    /// The changes from an offset on, and the offset that they reach.
-    pub(super) fn since(&self, offset: Offset) -> (News, Offset) {
-        let known = self.known();
-        if offset < known.recent_from {
-            return (News::TooMany, known.next);
-        }
-        let first = known.recent.partition_point(|(at, _)| *at < offset);
-        let changes = known.recent.range(first..).cloned().collect();
-        (News::Changes(changes), known.next)
-    }
-
-    /// A zone's latest version, with its offset.
-    pub(super) fn latest(&self, zone: ZoneId) -> Option<(Offset, Arc<ZoneChange>)> {
-        self.known().latest.get(&zone).cloned()
+    /// The zones as they are at this moment, which lasts until it is dropped: for a few pings at a time.
+    pub(super) fn now(&self) -> Zones<'_> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        Zones { index: &self.index, known }
     }
 
     /// Tells when more has been applied.
     pub(super) fn watch(&self) -> watch::Receiver<Offset> {
         self.applied.subscribe()
     }
+}
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+/// The zones at one moment.
+pub(super) struct Zones<'a> {
+    index: &'a ZoneIndex,
+    known: RwLockReadGuard<'a, Known>,
+}
+
+impl Zones<'_> {
+    /// What pings are judged by.
+    pub(super) fn index(&self) -> &ZoneIndex {
+        self.index
+    }
+
+    /// Every change before this offset is in the index, and no other.
+    pub(super) fn next(&self) -> Offset {
+        self.known.next
+    }
+
+    /// The changes from an offset on.
+    pub(super) fn since(&self, offset: Offset) -> News {
+        if offset < self.known.recent_from {
+            return News::TooMany;
+        }
+        let first = self.known.recent.partition_point(|(at, _)| *at < offset);
+        News::Changes(self.known.recent.range(first..).cloned().collect())
+    }
+
+    /// A zone's latest version, with its offset.
+    pub(super) fn latest(&self, zone: ZoneId) -> Option<(Offset, Arc<ZoneChange>)> {
+        self.known.latest.get(&zone).cloned()
     }
 }
 
