@@ -203,7 +203,7 @@ impl Owner {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_024))]
+    #![proptest_config(ProptestConfig { cases: 1_024, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// No push is lost, none has two ends or is put off twice for the same time, and one of its records goes out again
     /// only if it was not known, when its owner died, what became of it.

@@ -1,9 +1,9 @@
 //! What is to be published by the next commit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use geopush_log::{Record, Topic, TraceId};
-use geopush_model::{DeviceKey, ExitReason, Transition, TransitionKind, UnixMillis, Wire};
+use geopush_model::{DeviceKey, ExitReason, Transition, UnixMillis, Wire};
 
 use crate::engine::Counts;
 
@@ -83,15 +83,11 @@ impl Effects {
         metrics::counter!("geopush_geofence_inaccurate_fixes_total").increment(inaccurate);
         metrics::counter!("geopush_geofence_safe_box_hits_total").increment(safe_box_hits);
         metrics::counter!("geopush_geofence_exact_tests_total").increment(exact_tests);
-        for kind in [TransitionKind::Enter, TransitionKind::Exit(ExitReason::Left), TransitionKind::Dwell] {
-            let kind = kind.as_str();
-            let count =
-                self.transitions.iter().filter(|(transition, _)| transition.kind.as_str() == kind).count();
-            metrics::counter!("geopush_geofence_transitions_total", "kind" => kind).increment(count as u64);
-        }
+        let mut by_kind = BTreeMap::<_, u64>::new();
         let took = metrics::histogram!("geopush_geofence_received_to_committed_seconds");
         for (transition, trace) in &self.transitions {
             let kind = transition.kind.as_str();
+            *by_kind.entry(kind).or_default() += 1;
             if let Some(received_at) = transition.received_at {
                 took.record(now.since_ms(received_at).max(0) as f64 / 1000.0);
             }
@@ -105,6 +101,9 @@ impl Effects {
                 seq = transition.seq,
                 "transition"
             );
+        }
+        for (kind, count) in by_kind {
+            metrics::counter!("geopush_geofence_transitions_total", "kind" => kind).increment(count);
         }
     }
 }

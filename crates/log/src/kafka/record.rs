@@ -38,7 +38,7 @@ pub(super) fn headers(trace: Option<TraceId>) -> Option<OwnedHeaders> {
     Some(OwnedHeaders::new_with_capacity(1).insert(Header { key: TRACE, value: Some(&trace) }))
 }
 
-/// A message's record, with bytes of its own.
+/// A message's record, with bytes of its own: for whoever may keep it for long.
 pub(super) fn received(message: &impl Message) -> Received {
     let (key, value) = (message.key(), message.payload());
     let (key, value) = (key.map(Bytes::copy_from_slice), value.map(Bytes::copy_from_slice));

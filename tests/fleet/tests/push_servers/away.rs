@@ -6,7 +6,7 @@ use geopush_fleet::PushServer;
 use rcgen::KeyPair;
 use serde_json::json;
 
-use crate::house::{House, message, token};
+use crate::house::House;
 
 const PHONES: usize = 2_000;
 const UNANSWERED: &str = "geopush_dispatcher_send_unanswered_total";
@@ -19,12 +19,7 @@ fn send_by(manners: &[&str]) -> (u64, u64, BTreeMap<String, usize>) {
     let key = KeyPair::generate().expect("a key of P-256").serialize_pem();
     let apns = json!({"team_id": "TEAM000001", "key_id": "KEY0000001", "topic": "com.example.shop", "private_key": key});
     house.put_app(&server, "shop", json!({ "apns": apns }));
-    let phones: Vec<_> = (0..PHONES).map(|n| (format!("phone-{n}"), token(n))).collect();
-    house.phones("shop", &phones);
-    let devices: Vec<&str> = phones.iter().map(|(device, _)| device.as_str()).collect();
-    let send = house.send("shop", &devices, &message());
-    let ended = house.ended(&send, 0);
-    assert_eq!(ended["accepted"], json!(PHONES), "each has its one outcome: {ended}");
+    let sent = house.serve_a_crowd("shop", PHONES);
 
     let (mut taken, mut left): (BTreeMap<String, u64>, BTreeMap<String, usize>) = Default::default();
     for line in server.heard().expect("its words") {
@@ -34,9 +29,7 @@ fn send_by(manners: &[&str]) -> (u64, u64, BTreeMap<String, usize>) {
             line => panic!("it complains: {line:?}"),
         }
     }
-    let rows = house.rows(&send);
-    assert_eq!((rows.len(), taken.len()), (PHONES, PHONES));
-    assert!(rows.values().all(|row| taken.contains_key(row["push_id"].as_str().expect("an id"))));
+    assert!(taken.keys().eq(&sent), "each was taken, and nothing else");
     let again = taken.values().map(|times| times - 1).sum();
     let unanswered = house.metric(UNANSWERED);
     println!("{left:?}: {unanswered} unanswered, {again} taken again");

@@ -1,6 +1,6 @@
 //! A running system with a merchant whose phones are served by somebody else's push server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use geopush_fleet::PushServer;
@@ -58,6 +58,20 @@ impl House {
                 threads.spawn(move || some.iter().for_each(|(device, token)| self.phone(device, app, token)));
             }
         });
+    }
+
+    /// Registers so many phones, sends to them all, and has every push accepted. Gives the pushes' ids.
+    pub fn serve_a_crowd(&self, app: &str, size: usize) -> BTreeSet<String> {
+        let phones: Vec<_> = (0..size).map(|n| (format!("phone-{n}"), token(n))).collect();
+        self.phones(app, &phones);
+        let devices: Vec<&str> = phones.iter().map(|(device, _)| device.as_str()).collect();
+        let send = self.send(app, &devices, &message());
+        let ended = self.ended(&send, 0);
+        assert_eq!(ended["accepted"], json!(size), "each has its one outcome: {ended}");
+        let id = |row: &Value| row["push_id"].as_str().expect("an id").to_owned();
+        let ids: BTreeSet<_> = self.rows(&send).values().map(id).collect();
+        assert_eq!(ids.len(), size);
+        ids
     }
 
     /// Sends a message to devices of an app. Gives the send's id.
