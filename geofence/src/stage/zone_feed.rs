@@ -51,9 +51,10 @@ impl ZoneFeed {
     /// Applies records of the topic, in order: one at a time, so that no ping waits for more than one.
     pub(super) fn apply(&self, records: &[Received]) {
         for record in records {
+            // What costs most, preparing a shape, keeps nobody waiting.
+            let change = self.now().known.read(record).map(Arc::new);
             let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            if let Some(change) = known.read(record) {
-                let change = Arc::new(change);
+            if let Some(change) = change {
                 if known.started {
                     self.index.apply([change.as_ref()]);
                 }
