@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName};
-use geopush_model::{Caps, QuietHours, QuietHoursThen, TenantId, TenantSettings, UnixMillis};
+use geopush_model::{Caps, QuietHours, QuietHoursThen, TenantId, TenantSettings, UnixMillis, Weight};
 use geopush_registry::{ChangeError, settings_of, timezone_name, with_settings};
 use geopush_service::http::Invalid;
 use geopush_service::time::format_rfc3339_ms;
@@ -121,7 +121,7 @@ fn example() -> Value {
 type Tagged = ([(HeaderName, String); 1], Json<SettingsAnswer>);
 
 fn tagged(row: &TenantRow) -> Result<Tagged, ApiError> {
-    let TenantSettings { name, detect_crossings, timezone, quiet_hours, caps, quota_per_day } =
+    let TenantSettings { name, detect_crossings, timezone, quiet_hours, caps, quota_per_day, weight: _ } =
         settings_of(row)?;
     let answer = SettingsAnswer {
         name,
@@ -141,7 +141,7 @@ fn tagged(row: &TenantRow) -> Result<Tagged, ApiError> {
 struct SettingsInput {
     /// None: it stays.
     name: Option<String>,
-    /// All but the name.
+    /// All but the name, and the weight, which is the operator's to say.
     chosen: TenantSettings,
 }
 
@@ -157,6 +157,7 @@ impl SettingsInput {
             quiet_hours: members.nested("quiet_hours", quiet_hours_of),
             caps: members.nested("caps", caps_of).unwrap_or_default(),
             quota_per_day: members.whole("quota_per_day", 1..=MOST_QUOTA).map(i64::unsigned_abs),
+            weight: Weight::default(),
         };
         members.finish(&READ_ONLY)?;
         Ok(Self { name, chosen })

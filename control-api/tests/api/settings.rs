@@ -2,7 +2,7 @@
 
 use geopush_log::Topic;
 use geopush_model::{
-    Caps, Config, ConfigItem, DailyWindow, QuietHours, QuietHoursThen, TenantSettings, Wire as _,
+    Caps, Config, ConfigItem, DailyWindow, QuietHours, QuietHoursThen, TenantSettings, Weight, Wire as _,
 };
 use geopush_store::tables::TenantRow;
 use serde_json::json;
@@ -78,6 +78,7 @@ async fn every_choice_is_published_reads_back_and_is_none_again_when_left_out() 
         quiet_hours: Some(QuietHours { window: DailyWindow { from, to }, then: QuietHoursThen::Drop }),
         caps: Caps { per_hour: Some(1), per_day: Some(4), per_week: Some(200) },
         quota_per_day: Some(1_000_000),
+        weight: Weight::default(),
     };
     assert_eq!(published(&house).await, (2, ConfigItem::Tenant(settings)));
     assert_eq!(house.get("/v1/settings").await.ok(), answer);

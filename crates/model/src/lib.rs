@@ -43,7 +43,7 @@ pub use ping::{Ping, PingKind};
 pub use plan_state::{Held, PlanState, SentMessage};
 pub use push::{Origin, Provider, Push, Retry, Source};
 pub use send::{CampaignRun, DeviceEvent, Job, PushRequest, Request, Work};
-pub use settings::{Caps, QuietHours, QuietHoursThen, TenantSettings};
+pub use settings::{Caps, QuietHours, QuietHoursThen, TenantSettings, Weight};
 pub use time::UnixMillis;
 pub use transition::{ExitReason, Transition, TransitionKind};
 pub use trigger::{Trigger, TriggerKind, ZoneChoice, ZoneTrigger};

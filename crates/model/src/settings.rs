@@ -21,6 +21,33 @@ pub struct TenantSettings {
     pub caps: Caps,
     /// The most pushes a day (UTC); none: any.
     pub quota_per_day: Option<u64>,
+    /// Its part of what tenants contend for: the operator's word, not the tenant's.
+    pub weight: Weight,
+}
+
+/// A tenant's part of what tenants contend for, beside the others' parts: 1 to 100; at first 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Weight(u32);
+
+impl Weight {
+    /// The heaviest.
+    pub const MOST: Self = Self(100);
+
+    /// This much, if a tenant may weigh as much.
+    pub fn new(weight: u32) -> Option<Self> {
+        (1..=Self::MOST.0).contains(&weight).then_some(Self(weight))
+    }
+
+    /// How much that is.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for Weight {
+    fn default() -> Self {
+        Self(1)
+    }
 }
 
 /// When phones are left alone, by their own clocks.
@@ -71,6 +98,7 @@ impl From<&TenantSettings> for v1::TenantSettings {
             quiet_hours: settings.quiet_hours.map(Into::into),
             caps,
             quota_per_day: settings.quota_per_day,
+            weight: (settings.weight != Weight::default()).then_some(settings.weight.get()),
         }
     }
 }
@@ -87,6 +115,10 @@ impl TryFrom<v1::TenantSettings> for TenantSettings {
             quiet_hours: settings.quiet_hours.map(TryInto::try_into).transpose()?,
             caps: Caps { per_hour, per_day, per_week },
             quota_per_day: settings.quota_per_day,
+            weight: match settings.weight {
+                None => Weight::default(),
+                Some(weight) => Weight::new(weight).ok_or(WireError::Member("weight"))?,
+            },
         })
     }
 }

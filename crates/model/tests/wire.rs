@@ -11,8 +11,8 @@ use geopush_model::{
     KeyKind, Membership, Message, Origin, Outcome, Ping, PingKind, PlanState, Provider, Push, PushId,
     PushRequest, QuietHours, QuietHoursThen, Reason, Removal, Request, Retry, SendId, SentMessage, Source,
     TenantId, TenantSettings, Text, Transition, TransitionId, TransitionKind, Trigger, TriggerKind,
-    UnixMillis, Urgency, Variant, WebpushOptions, Weekday, Wire, WireError, Work, Zone, ZoneChoice, ZoneId,
-    ZoneTrigger,
+    UnixMillis, Urgency, Variant, WebpushOptions, Weekday, Weight, Wire, WireError, Work, Zone, ZoneChoice,
+    ZoneId, ZoneTrigger,
 };
 use uuid::Uuid;
 
@@ -160,6 +160,7 @@ fn what_merchants_configure_comes_back() {
             quiet_hours: Some(QuietHours { window: overnight(), then: QuietHoursThen::Drop }),
             caps: Caps { per_hour: Some(1), per_day: None, per_week: Some(7) },
             quota_per_day: Some(0),
+            weight: Weight::MOST,
         }),
         ConfigItem::Key(ApiKey { hash: KeyHash([7; 32]), kind: KeyKind::Publishable, revoked: true }),
         ConfigItem::App(App {

@@ -31,5 +31,5 @@ pub use keys::NewKey;
 pub use publisher::{Change, ChangeError, Published, Publisher};
 pub use registration::{Registration, RegistrationError, timezone_name};
 pub use sealed::{SealError, Sealer};
-pub use tenants::{NewTenant, app_row, create_tenant, settings_of, with_settings};
+pub use tenants::{NewTenant, app_row, create_tenant, set_weight, settings_of, with_settings};
 pub use zones::{zone_of, zone_row};

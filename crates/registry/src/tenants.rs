@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use geopush_log::{Record, Topic};
 use geopush_model::{
-    ApiKey, App, Config, ConfigItem, KeyHash, KeyKind, TenantId, TenantSettings, UnixMillis, Wire as _,
+    ApiKey, App, Config, ConfigItem, KeyHash, KeyKind, TenantId, TenantSettings, UnixMillis, Weight,
+    Wire as _,
 };
 use geopush_store::tables::{AppRow, KeyRow, TenantRow};
 use geopush_store::{Store, StoreError, Timestamp};
@@ -43,6 +44,7 @@ pub async fn create_tenant(
         quiet_hours: None,
         caps: None,
         quota_per_day: None,
+        weight: None,
         created_at: at,
         updated_at: at,
         version: 1,
@@ -79,10 +81,45 @@ pub fn settings_of(row: &TenantRow) -> Result<TenantSettings, StoreError> {
         quiet_hours: quiet_hours.map_err(|_| corrupt("quiet_hours"))?,
         caps: caps.map_err(|_| corrupt("caps"))?.unwrap_or_default(),
         quota_per_day: row.quota_per_day.and_then(|quota| u64::try_from(quota).ok()),
+        weight: match row.weight {
+            None => Weight::default(),
+            Some(weight) => {
+                u32::try_from(weight).ok().and_then(Weight::new).ok_or_else(|| corrupt("weight"))?
+            }
+        },
     })
 }
 
-/// The row that comes after `row` when a tenant chooses these settings.
+/// How often setting a weight that lost a race is tried again.
+const MOST_TRIES: usize = 8;
+
+/// Gives a tenant this weight. False: there is no such tenant.
+///
+/// # Errors
+/// When the store or the log can't be written, or the tenant's settings are changed by others all the time.
+pub async fn set_weight(
+    publisher: &Publisher,
+    tenant: TenantId,
+    weight: Weight,
+    now: UnixMillis,
+) -> Result<bool, ChangeError> {
+    for _ in 0..MOST_TRIES {
+        let Some(row) = publisher.store().get::<TenantRow>(&(tenant.0,), &()).await? else {
+            return Ok(false);
+        };
+        let version = row.version;
+        let weight = i32::try_from(weight.get()).ok();
+        let next = TenantRow { weight, updated_at: Timestamp(now.0), version: version + 1, ..row };
+        match publisher.replace(next, version).await {
+            Err(ChangeError::Conflict) => {}
+            set => return set.map(|()| true),
+        }
+    }
+    Err(ChangeError::Conflict)
+}
+
+/// The row that comes after `row` when a tenant chooses these settings. Its weight is not a tenant's to choose, and
+/// stays.
 pub fn with_settings(row: &TenantRow, settings: &TenantSettings, now: UnixMillis) -> TenantRow {
     TenantRow {
         tenant: row.tenant,
@@ -92,6 +129,7 @@ pub fn with_settings(row: &TenantRow, settings: &TenantSettings, now: UnixMillis
         quiet_hours: settings.quiet_hours.map(|quiet| json!(quiet).to_string()),
         caps: Some(json!(settings.caps).to_string()),
         quota_per_day: settings.quota_per_day.and_then(|quota| i64::try_from(quota).ok()),
+        weight: row.weight,
         created_at: row.created_at,
         updated_at: Timestamp(now.0),
         version: row.version + 1,

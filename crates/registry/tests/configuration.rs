@@ -9,12 +9,12 @@ use geopush_embedded::Database;
 use geopush_geometry::Shape;
 use geopush_log::{Cursor, EmbeddedLog, Received, SharedLog, Topic, Until};
 use geopush_model::{
-    Config, ConfigItem, DeadToken, DeviceId, Ping, PingKind, TenantId, TenantSettings, UnixMillis, Wire as _,
-    Zone, ZoneId,
+    Config, ConfigItem, DeadToken, DeviceId, Ping, PingKind, TenantId, TenantSettings, UnixMillis, Weight,
+    Wire as _, Zone, ZoneId,
 };
 use geopush_registry::{
     AppCredentials, Change, ChangeError, DeviceError, Devices, Directory, KnownDevices, NewKey, Platform,
-    Publisher, Registration, Sealer, app_row, create_tenant, zone_row,
+    Publisher, Registration, Sealer, app_row, create_tenant, set_weight, with_settings, zone_row,
 };
 use geopush_store::tables::{DEVICE_BUCKETS, IntentRow, TenantRow, ZoneRow};
 use geopush_store::{EmbeddedStore, Store, StoreError, Timestamp};
@@ -208,6 +208,26 @@ async fn a_tenants_settings_reach_its_row_and_its_record() {
         let wanted = Config { tenant, version, item: settings(setting == Some(true)) };
         assert_eq!(published().await, wanted);
     }
+}
+
+#[tokio::test]
+async fn a_tenants_weight_is_the_operators_and_stays_when_the_tenant_chooses() {
+    let house = house().await;
+    let directory = Directory::follow(house.log.clone(), None).await.unwrap();
+    let tenant = create_tenant(&house.publisher, "Acme", NOW).await.unwrap().tenant;
+    let weight = async || {
+        directory.barrier().await.unwrap();
+        directory.settings(tenant).unwrap().weight
+    };
+    assert_eq!(weight().await, Weight::default());
+    let three = Weight::new(3).unwrap();
+    assert!(set_weight(&house.publisher, tenant, three, NOW).await.unwrap());
+    assert_eq!(weight().await, three);
+    let row: TenantRow = house.store.get(&(tenant.0,), &()).await.unwrap().unwrap();
+    let chosen = TenantSettings { name: "Acme & Söhne".into(), ..TenantSettings::default() };
+    house.publisher.replace(with_settings(&row, &chosen, NOW), row.version).await.unwrap();
+    assert_eq!(weight().await, three);
+    assert!(!set_weight(&house.publisher, TENANT, three, NOW).await.unwrap(), "there is no such tenant");
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ fn tenant() -> tables::TenantRow {
         quiet_hours: None,
         caps: None,
         quota_per_day: None,
+        weight: None,
         created_at: at,
         updated_at: at,
         version: 1,

@@ -7,8 +7,8 @@ use geopush_service::config::Reader;
 pub struct ExpandConfig {
     /// `dispatcher.expand_page`: devices a commit.
     pub page: usize,
-    /// `dispatcher.expand_window`: pushes of one tenant's sends and runs that are asked for and have not ended, beyond
-    /// which their next pages wait.
+    /// `dispatcher.expand_window`: pushes of sends and runs that are asked for and have not ended, of all tenants that
+    /// contend, beyond which their next pages wait.
     pub window: u64,
 }
 
@@ -19,7 +19,7 @@ impl ExpandConfig {
         let page = page.within(1..=5_000).or(Self::default().page);
         let window = reader.key(
             "dispatcher.expand_window",
-            "Pushes of one tenant's sends under way, beyond which its other devices wait, so that others do not",
+            "Pushes of sends under way, of all tenants that contend, beyond which other devices wait",
         );
         let window = window.within(1_000..=10_000_000).or(Self::default().window);
         Self { page, window }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use geopush_log::{Hold, Offset, StageError};
-use geopush_model::{CampaignRun, Job, TenantId, UnixMillis, Work};
+use geopush_model::{CampaignRun, Job, UnixMillis, Work};
+use geopush_registry::Directory;
 use geopush_service::clock::Clock;
 use geopush_store::{StoreError, Table};
 use moka::sync::Cache;
@@ -15,20 +16,19 @@ use uuid::Uuid;
 use super::config::ExpandConfig;
 use super::followed::Followed;
 use super::hand::Ready;
-use super::pace::{self, Pace};
+use super::pace;
 use super::page::{
     NoSheet, Page, ShardState, Sheet, Stance, Status, Targets, row_at, sheet_of_run, sheet_of_send,
     source_of, stance,
 };
 use super::reads::{Extent, Reads};
+use super::turns::Turns;
 use crate::outage::Patience;
 
 /// A send is looked at again after this long.
 const SHEETS_FOR: Duration = Duration::from_millis(300);
-/// Sends that are kept in memory, and tenants' paces, and how long these are.
+/// Sends that are kept in memory.
 const MOST_SENDS: u64 = 1_000;
-const MOST_PACES: u64 = 10_000;
-const PACES_FOR: Duration = Duration::from_mins(1);
 /// How long a job waits before it asks again whether there is room for it, and whether its devices are counted.
 const ROOM: Duration = Duration::from_millis(50);
 const COUNTED: Duration = Duration::from_millis(20);
@@ -65,7 +65,8 @@ pub(super) struct Expander {
     clock: Arc<dyn Clock>,
     followed: Arc<Followed>,
     sheets: Cache<Uuid, Arc<Sheet>>,
-    paces: Cache<TenantId, Arc<Mutex<Pace>>>,
+    directory: Arc<Directory>,
+    turns: Mutex<Turns>,
 }
 
 impl Expander {
@@ -75,10 +76,10 @@ impl Expander {
         patience: Patience,
         clock: Arc<dyn Clock>,
         followed: Arc<Followed>,
+        directory: Arc<Directory>,
     ) -> Self {
         let sheets = Cache::builder().max_capacity(MOST_SENDS).time_to_live(SHEETS_FOR).build();
-        let paces = Cache::builder().max_capacity(MOST_PACES).time_to_idle(PACES_FOR).build();
-        Self { config, reads, patience, clock, followed, sheets, paces }
+        Self { config, reads, patience, clock, followed, sheets, directory, turns: Mutex::default() }
     }
 
     /// What the job at this offset leads to; `waited`: for room, when it was looked at last. Its shard's row is written
@@ -95,16 +96,16 @@ impl Expander {
             return Ok(Step::End("unknown_shard"));
         }
         // One that waits for room asks for that first: it does so often.
-        let has_room = waited
-            && match self.sheet(job, Stance::Next).await? {
-                Ok(sheet) if sheet.status == Status::Running => {
-                    if !self.has_room(job, &sheet, self.config.page).await? {
-                        return Ok(no_room());
-                    }
-                    true
-                }
-                _ => false,
-            };
+        let mut room = None;
+        if waited
+            && let Ok(sheet) = self.sheet(job, Stance::Next).await?
+            && sheet.status == Status::Running
+        {
+            room = self.room(job, &sheet, self.config.page).await?;
+            if room.is_none() {
+                return Ok(no_room());
+            }
+        }
         let row = self.patience.with("read how far a send is", || self.reads.shard(job)).await?;
         let stance = stance(job, offset, row.as_ref());
         if stance == Stance::Overtaken {
@@ -135,16 +136,24 @@ impl Expander {
         let spread = match sheet.spread_ms.filter(|_| sheet.status == Status::Running) {
             None => None,
             Some(spread_ms) => match self.left(job, &sheet, stance, lefts).await? {
-                Some(left) => {
-                    let left_ms = sheet.begun_at.plus_ms(spread_ms).since_ms(now);
-                    Some(pace::spread(left, left_ms, self.config.page))
-                }
+                Some(left) => Some((left, sheet.begun_at.plus_ms(spread_ms).since_ms(now))),
                 None => return Ok(Step::Wait(Ready::After(Instant::now() + COUNTED), "counting")),
             },
         };
-        let most = spread.map_or(self.config.page, |(rows, _)| rows);
-        if stance == Stance::Next && !has_room && !self.has_room(job, &sheet, most).await? {
-            return Ok(no_room());
+        let rows = |page: usize| match spread {
+            None => (page, None),
+            Some((left, left_ms)) => {
+                let (rows, wait_ms) = pace::spread(left, left_ms, page);
+                (rows, Some(wait_ms))
+            }
+        };
+        let (mut most, mut wait_ms) = rows(self.config.page);
+        if stance == Stance::Next {
+            if room.is_none() {
+                room = self.room(job, &sheet, most).await?;
+            }
+            let Some(room) = room else { return Ok(no_room()) };
+            (most, wait_ms) = rows(room);
         }
         let counted = row.as_ref().map_or(0, |row| row.expanded.max(0).unsigned_abs());
         let extent = match (stance, counted.saturating_sub(job.expanded), spread) {
@@ -178,7 +187,7 @@ impl Expander {
         {
             *left = left.saturating_sub(found.rows);
         }
-        let not_before = spread.map(|(_, wait_ms)| now.plus_ms(wait_ms));
+        let not_before = wait_ms.map(|wait_ms| now.plus_ms(wait_ms));
         let page = Page::new(job, offset, &sheet, found, not_before, now);
         if page.next.is_none() {
             lefts.remove(&(source_of(&job.work), job.shard));
@@ -290,21 +299,23 @@ impl Expander {
         }
     }
 
-    /// Whether a page of so many may go out: not if too much of its tenant's is under way. Sends of one page are not
-    /// asked.
-    async fn has_room(&self, job: &Job, sheet: &Sheet, page: usize) -> Result<bool, StageError> {
+    /// How much of a page of so many may go out; none, if too much of its tenant's is under way. Sends of one page are
+    /// not asked.
+    async fn room(&self, job: &Job, sheet: &Sheet, page: usize) -> Result<Option<usize>, StageError> {
         if matches!(&sheet.targets, Targets::Listed(targeted) if *targeted <= self.config.page as u64) {
-            return Ok(true);
+            return Ok(Some(page));
         }
-        let source = source_of(&job.work);
-        let pace = self.paces.get_with(job.tenant, Arc::default);
-        let lock = || pace.lock().unwrap_or_else(PoisonError::into_inner);
-        if lock().is_to_read(source, Instant::now()) {
+        let (source, now) = (source_of(&job.work), Instant::now());
+        let weight = self.directory.settings(job.tenant).map(|settings| settings.weight).unwrap_or_default();
+        let turns = || self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_to_read = turns().of(job.tenant, weight, now).is_to_read(source, now);
+        if is_to_read {
             let read = || self.reads.counts(job, sheet);
             let counts = self.patience.with("read how far a send is", read).await?;
-            lock().read(source, counts, matches!(job.work, Work::Send(_)), Instant::now());
+            let (of_all, now) = (matches!(job.work, Work::Send(_)), Instant::now());
+            turns().of(job.tenant, weight, now).read(source, counts, of_all, now);
         }
-        Ok(lock().grant(source, page as u64, self.config.window, Instant::now()))
+        Ok(turns().grant(job.tenant, source, page, self.config.window, Instant::now()))
     }
 }
 

@@ -21,6 +21,7 @@ mod page;
 mod reads;
 mod stage;
 mod ticks;
+mod turns;
 
 use std::sync::Arc;
 
@@ -70,7 +71,14 @@ pub async fn serve(
     readiness.ready();
     let patience = Patience::new("expand", readiness, shutdown.clone());
     let reads = Reads { store, devices, followed: Arc::clone(&followed) };
-    let expander = Expander::new(config, reads, patience, Arc::clone(&clock), Arc::clone(&followed));
+    let expander = Expander::new(
+        config,
+        reads,
+        patience,
+        Arc::clone(&clock),
+        Arc::clone(&followed),
+        Arc::clone(&directory),
+    );
     let stage = ExpandStage { expander, followed, directory, clock };
     run_stage(log, Arc::new(stage), shutdown).await
 }

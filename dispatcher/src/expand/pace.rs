@@ -10,11 +10,11 @@ use uuid::Uuid;
 const FRESH: Duration = Duration::from_millis(50);
 /// So much of what ends is under way at once: what lies in line before a stage is as long as this at most, and so is
 /// what others wait behind it.
-const IN_LINE: Duration = Duration::from_millis(200);
-/// What ended is looked at over this time.
-const RATE_OVER: Duration = Duration::from_secs(1);
+pub(super) const IN_LINE: Duration = Duration::from_millis(200);
+/// What ended is looked at over this time, or as long as it takes all that is under way to end, up to the latter.
+const RATE_OVER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(8)];
 /// However little ends, so much may be under way: enough to find out whether more would.
-const LEAST: u64 = 4_096;
+pub(super) const LEAST: u64 = 4_096;
 /// Even where nothing ends, a page goes out after this long: what ends nothing may be one provider of two.
 const STALLED: Duration = Duration::from_secs(2);
 /// Pushes of a send that were put off leave room for others, up to so many: they are copied now and then until they
@@ -38,8 +38,12 @@ pub(super) struct Pace {
 struct Rate {
     since: Option<Instant>,
     ended: u64,
+    /// The most that was under way meanwhile.
+    peak: u64,
     /// In the time before, by [`IN_LINE`].
     in_line: u64,
+    /// How long what was under way took then; none, before that is known.
+    drains_in: Option<Duration>,
 }
 
 /// Those of one send or run.
@@ -100,18 +104,33 @@ impl Pace {
         source.is_known = true;
         source.counts = counts;
         source.granted -= std::mem::take(&mut source.granted_before).min(source.granted);
+        self.rate.peak = self.rate.peak.max(self.under_way());
+    }
+
+    /// How many end within [`IN_LINE`], as far as is known.
+    pub(super) fn in_line(&self) -> u64 {
+        self.rate.in_line
+    }
+
+    /// How long what is under way takes; none, before that is known.
+    pub(super) fn drains_in(&self) -> Option<Duration> {
+        self.rate.drains_in
+    }
+
+    fn under_way(&self) -> u64 {
+        self.sources.values().map(Source::under_way).sum()
     }
 
     /// Whether a page of so many of this send may go out now; it counts then. `window`: the most that may be under way.
     pub(super) fn grant(&mut self, source: Uuid, page: u64, window: u64, now: Instant) -> bool {
-        let window = window.min(self.rate.in_line.max(LEAST));
-        let under_way: u64 = self.sources.values().map(Source::under_way).sum();
+        let under_way = self.under_way();
         let since_last = |last: &mut Instant| now.saturating_duration_since(*last);
         let stalled = since_last(self.last_grant.get_or_insert(now)) >= STALLED;
         let fits = under_way == 0 || under_way + page <= window || stalled;
         if fits {
             self.sources.entry(source).or_insert_with(|| Source::new(now)).granted += page;
             self.last_grant = Some(now);
+            self.rate.peak = self.rate.peak.max(under_way + page);
         }
         fits
     }
@@ -122,9 +141,11 @@ impl Rate {
     fn ended(&mut self, more: u64, now: Instant) {
         self.ended += more;
         let passed = now.saturating_duration_since(*self.since.get_or_insert(now));
-        if passed >= RATE_OVER {
+        let [least, most] = RATE_OVER;
+        if passed >= most || (passed >= least && self.ended >= self.peak) {
             self.in_line = (self.ended as f64 * (IN_LINE.as_secs_f64() / passed.as_secs_f64())) as u64;
-            (self.since, self.ended) = (Some(now), 0);
+            self.drains_in = Some(passed.mul_f64(self.peak as f64 / self.ended.max(1) as f64));
+            (self.since, self.ended, self.peak) = (Some(now), 0, 0);
         }
     }
 }
@@ -222,35 +243,19 @@ mod tests {
         assert!(!pace.grant(ONE, 100, 1_000, now + STALLED));
     }
 
-    /// How much may be under way when so many end a second, after some seconds of it.
-    fn room(a_second: u64, window: u64) -> u64 {
+    #[test]
+    fn how_long_it_takes_is_known_when_what_was_under_way_has_ended() {
         let begun = Instant::now();
         let mut pace = Pace::default();
-        let mut now = begun;
-        for tenth in 0..50 {
-            now = begun + Duration::from_millis(100) * tenth;
-            pace.read(ONE, counts(0, u64::from(tenth) * a_second / 10), true, now);
+        assert_eq!(pace.drains_in(), None);
+        let mut knew_after = None;
+        for tenth in 0..=100_u32 {
+            let (now, ended) = (begun + Duration::from_millis(100) * tenth, u64::from(tenth) * 4_000);
+            pace.read(ONE, counts(60_000 + ended, ended), true, now);
+            knew_after = knew_after.or(pace.drains_in().map(|_| tenth));
         }
-        let mut room = 0;
-        while pace.grant(ONE, 100, window, now) {
-            room += 100;
-        }
-        // What ended was asked for.
-        room - pace.sources[&ONE].counts.ended
-    }
-
-    #[test]
-    fn no_more_is_under_way_than_ends_in_a_moment() {
-        for (a_second, window, expected) in [
-            (0, 16_384, 4_000),
-            (10_000, 16_384, 4_000),
-            (40_000, 16_384, 8_000),
-            (400_000, 16_384, 16_300),
-            (400_000, 1_000, 1_000),
-        ] {
-            let room = room(a_second, window);
-            assert!(room.abs_diff(expected) <= 200, "{a_second}, {window}: {room}");
-        }
+        assert_eq!((pace.in_line(), pace.drains_in()), (8_000, Some(Duration::from_millis(1_500))));
+        assert_eq!(knew_after, Some(15), "when all has ended that was under way");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use geopush_model::{Provider, Push, TenantId};
+use geopush_model::{Provider, Push, TenantId, Weight};
 use geopush_registry::{AppCredentials, Directory};
 use tokio::time::Instant;
 
@@ -26,6 +26,11 @@ pub trait Apps: Send + Sync + 'static {
     /// An app's credentials with their version, if there are any.
     fn app(&self, tenant: TenantId, app: &str) -> Option<(i64, Arc<AppCredentials>)>;
 
+    /// How much a tenant weighs beside others.
+    fn weight(&self, _tenant: TenantId) -> Weight {
+        Weight::default()
+    }
+
     /// Returns when every app that was answered for before the call is known, or at once if that can't be told.
     async fn catch_up(&self);
 }
@@ -34,6 +39,10 @@ pub trait Apps: Send + Sync + 'static {
 impl Apps for Directory {
     fn app(&self, tenant: TenantId, app: &str) -> Option<(i64, Arc<AppCredentials>)> {
         Self::app(self, tenant, app)
+    }
+
+    fn weight(&self, tenant: TenantId) -> Weight {
+        self.settings(tenant).map(|settings| settings.weight).unwrap_or_default()
     }
 
     async fn catch_up(&self) {
@@ -174,6 +183,11 @@ impl Lanes {
         };
         let (mine, all) = (self.shares.mine.load(Ordering::Relaxed), self.shares.all.load(Ordering::Relaxed));
         rate.map(|rate| if all == 0 { rate } else { rate.share(mine, all) })
+    }
+
+    /// How much a tenant weighs beside others.
+    pub fn weight(&self, tenant: TenantId) -> Weight {
+        self.apps.weight(tenant)
     }
 
     /// Returns when the newest apps are known.

@@ -1,12 +1,13 @@
 //! How the room of a slice's hand is shared between lanes: pure accounting, with the time as an argument.
 //!
 //! A lane may have as many pushes in hand as there is room left (dynamic thresholds, Choudhury and Hahne 1998): one
-//! lane alone has half of the hand, and there always is room for one more. A lane at its bound whose pushes do not go
-//! out quickly is *stuck*: the next of its pushes are put off, so that nobody waits behind them.
+//! lane alone has half of the hand, and there always is room for one more. A lane of a tenant that weighs three may have
+//! three times as many as there is room left. A lane at its bound whose pushes do not go out quickly is *stuck*: the next
+//! of its pushes are put off, so that nobody waits behind them.
 
 use std::time::Duration;
 
-use geopush_model::{Provider, Push, TenantId};
+use geopush_model::{Provider, Push, TenantId, Weight};
 use hashbrown::HashMap;
 use tokio::time::Instant;
 
@@ -61,6 +62,8 @@ pub struct Shares {
 struct Share {
     in_hand: usize,
     waiting: usize,
+    /// Of its tenant, when the lane was at its bound last.
+    weight: Weight,
     /// Set while the lane is at its bound, and not much below it since.
     watched: Option<Watched>,
 }
@@ -79,13 +82,24 @@ impl Shares {
         Self { room, in_hand: 0, waiting: 0, lanes: HashMap::new() }
     }
 
-    /// Whether a lane's next push may be taken; who is slower than `patience` is stuck.
-    pub fn room(&mut self, lane: &LaneKey, patience: Duration, now: Instant) -> Room {
+    /// Whether a lane's next push may be taken; who is slower than `patience` is stuck. `weight`: its tenant's, asked for
+    /// where it matters.
+    pub fn room(
+        &mut self,
+        lane: &LaneKey,
+        weight: impl FnOnce() -> Weight,
+        patience: Duration,
+        now: Instant,
+    ) -> Room {
         let free = self.room.saturating_sub(self.in_hand);
         let Some(share) = self.lanes.get_mut(lane) else {
             return if free > 0 { Room::Free } else { Room::Soon };
         };
         if share.in_hand < free {
+            return Room::Free;
+        }
+        share.weight = weight();
+        if share.in_hand < share.bound(free) {
             return Room::Free;
         }
         match share.judge(now) {
@@ -113,7 +127,7 @@ impl Shares {
             watched.gone += 1;
         }
         // Well below its bound it is as any other.
-        if share.in_hand < free / 2 {
+        if share.in_hand < share.bound(free) / 2 {
             share.watched = None;
         }
         if share.in_hand == 0 {
@@ -148,6 +162,11 @@ impl Shares {
 }
 
 impl Share {
+    /// As much as it may have in hand beside so much that is free.
+    fn bound(&self, free: usize) -> usize {
+        free.saturating_mul(self.weight.get() as usize)
+    }
+
     /// How long it takes for what it has in hand; unknown, it is no time.
     fn judge(&mut self, now: Instant) -> Duration {
         let in_hand = self.in_hand;
@@ -181,7 +200,7 @@ mod tests {
     fn fill(shares: &mut Shares, lane: &LaneKey, now: Instant) -> usize {
         (0..)
             .take_while(|_| {
-                shares.room(lane, PATIENCE, now) == Room::Free && {
+                shares.room(lane, Weight::default, PATIENCE, now) == Room::Free && {
                     shares.take(lane);
                     true
                 }
@@ -197,13 +216,41 @@ mod tests {
         assert_eq!(fill(&mut shares, &lane("second"), now), 250);
         assert_eq!(fill(&mut shares, &lane("third"), now), 125);
         for n in 0..100 {
-            let room = shares.room(&lane(&format!("app-{n}")), PATIENCE, now);
+            let room = shares.room(&lane(&format!("app-{n}")), Weight::default, PATIENCE, now);
             assert_eq!(room, Room::Free);
         }
         for _ in 0..250 {
             shares.give_back(&lane("second"));
         }
-        assert!(shares.room(&lane("third"), PATIENCE, now) == Room::Free);
+        assert!(shares.room(&lane("third"), Weight::default, PATIENCE, now) == Room::Free);
+    }
+
+    #[test]
+    fn tenants_share_the_hand_by_their_weights() {
+        let now = Instant::now();
+        for (weights, expected) in
+            [([1, 1], [333, 333]), ([3, 1], [600, 200]), ([1, 3], [200, 600]), ([100, 1], [980, 10])]
+        {
+            let mut shares = Shares::new(1_000);
+            let mut has = [0_usize; 2];
+            // Both come all the time, and go as fast.
+            for n in (0..20_000).map(|n| n % 2) {
+                let lane = lane(&format!("app-{n}"));
+                if has[n] > 1 {
+                    shares.give_back(&lane);
+                    has[n] -= 1;
+                }
+                let weight = || Weight::new(weights[n]).unwrap();
+                for _ in 0..2 {
+                    if shares.room(&lane, weight, PATIENCE, now) == Room::Free {
+                        shares.take(&lane);
+                        has[n] += 1;
+                    }
+                }
+            }
+            assert!((0..2).all(|n| has[n].abs_diff(expected[n]) <= 2), "{weights:?}: {has:?}");
+            assert_eq!(shares.room(&lane("another"), Weight::default, PATIENCE, now), Room::Free);
+        }
     }
 
     #[test]
@@ -211,10 +258,10 @@ mod tests {
         let now = Instant::now();
         let mut shares = Shares::new(1);
         assert_eq!(fill(&mut shares, &lane("a"), now), 1);
-        assert_eq!(shares.room(&lane("a"), PATIENCE, now), Room::Soon);
-        assert_eq!(shares.room(&lane("b"), PATIENCE, now), Room::Soon);
+        assert_eq!(shares.room(&lane("a"), Weight::default, PATIENCE, now), Room::Soon);
+        assert_eq!(shares.room(&lane("b"), Weight::default, PATIENCE, now), Room::Soon);
         shares.give_back(&lane("a"));
-        assert_eq!(shares.room(&lane("b"), PATIENCE, now), Room::Free);
+        assert_eq!(shares.room(&lane("b"), Weight::default, PATIENCE, now), Room::Free);
     }
 
     #[test]
@@ -222,14 +269,20 @@ mod tests {
         let now = Instant::now();
         let mut shares = Shares::new(100);
         fill(&mut shares, &lane("dead"), now);
-        assert_eq!(shares.room(&lane("dead"), PATIENCE, now + MS(1_999)), Room::Soon);
-        assert_eq!(shares.room(&lane("dead"), PATIENCE, now + MS(2_000)), Room::Stuck(Duration::MAX));
+        assert_eq!(shares.room(&lane("dead"), Weight::default, PATIENCE, now + MS(1_999)), Room::Soon);
+        assert_eq!(
+            shares.room(&lane("dead"), Weight::default, PATIENCE, now + MS(2_000)),
+            Room::Stuck(Duration::MAX)
+        );
         // What the last window said holds until the next.
-        assert_eq!(shares.room(&lane("dead"), PATIENCE, now + MS(2_001)), Room::Stuck(Duration::MAX));
+        assert_eq!(
+            shares.room(&lane("dead"), Weight::default, PATIENCE, now + MS(2_001)),
+            Room::Stuck(Duration::MAX)
+        );
         for _ in 0..49 {
             shares.give_back(&lane("dead"));
         }
-        assert_eq!(shares.room(&lane("dead"), PATIENCE, now + MS(2_002)), Room::Free);
+        assert_eq!(shares.room(&lane("dead"), Weight::default, PATIENCE, now + MS(2_002)), Room::Free);
         assert_eq!(fill(&mut shares, &lane("dead"), now + MS(2_003)), 49, "it is not judged by its past");
     }
 
@@ -249,7 +302,11 @@ mod tests {
                 shares.give_back(&lane("a"));
                 shares.take(&lane("a"));
             }
-            assert_eq!(shares.room(&lane("a"), patience, now + MS(2_000)), expected, "{a_second} a second");
+            assert_eq!(
+                shares.room(&lane("a"), Weight::default, patience, now + MS(2_000)),
+                expected,
+                "{a_second} a second"
+            );
         }
     }
 

@@ -140,7 +140,8 @@ impl Work {
         }
         let lane = LaneKey::of(&item.push);
         let patience = if is_retry { PATIENCE_OF_RETRIES } else { PATIENCE };
-        match self.hand.shares.room(&lane, patience, Instant::now()) {
+        let weight = || self.tools.lanes.weight(item.push.tenant);
+        match self.hand.shares.room(&lane, weight, patience, Instant::now()) {
             Room::Free => Some(Next::Send(lane)),
             Room::Soon => None,
             Room::Stuck(drains_in) => {

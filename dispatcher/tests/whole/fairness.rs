@@ -14,7 +14,7 @@ const SINGLES: usize = 15;
 const ENOUGH: usize = 5;
 /// What another's single push may wait, in pushes of the crowd, beside a few times what it takes alone: a machine that is
 /// slow is slow in both.
-const AT_MOST: u64 = 600;
+const AT_MOST: u64 = 1_200;
 const TIMES: u64 = 3;
 
 /// What is under way of a crowd at such a rate, with what two looks and a page may add to it.

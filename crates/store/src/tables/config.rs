@@ -21,6 +21,8 @@ table! {
             /// JSON.
             caps: Option<String>,
             quota_per_day: Option<i64>,
+            /// 1 to 100; none: 1.
+            weight: Option<i32>,
             created_at: Timestamp,
             updated_at: Timestamp,
             version: i64,

@@ -113,6 +113,7 @@ async fn a_row_is_readable_as_what_it_is() {
         quiet_hours: None,
         caps: None,
         quota_per_day: None,
+        weight: None,
         created_at: at,
         updated_at: at,
         version: 1,
