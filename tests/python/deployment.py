@@ -134,7 +134,7 @@ class Deployment:
             self.addresses = json.loads(addresses.read_text())
             try:
                 return requests.get(f"http://{self.addresses['admin']}/readyz", timeout=5).status_code == 200
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 return None
 
         until("the system is ready", ready)
