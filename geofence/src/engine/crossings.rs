@@ -77,7 +77,7 @@ impl Device {
         for (at, is_exit, Crossing { zone, enter, .. }) in both {
             let kind = if is_exit { TransitionKind::Exit(ExitReason::Left) } else { TransitionKind::Enter };
             let occasion = Occasion { at, initial: false, received_at: Some(received_at) };
-            self.emit(&zone.stay_since(*enter), kind, zone.version, occasion, out);
+            self.emit(zone.stay_since(*enter), kind, zone.version, occasion, out);
         }
     }
 }

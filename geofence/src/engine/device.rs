@@ -112,23 +112,12 @@ impl Device {
 
     /// Its stay in a zone.
     pub fn stay(&self, zone: ZoneId) -> Option<&Stay> {
-        self.place_of(zone).map(|i| &self.stays[i])
+        self.find(zone).ok().map(|i| &self.stays[i])
     }
 
     /// The zones that it is in.
     pub(super) fn tags(&self) -> Tags {
         self.stays.iter().map(|stay| stay.zone).collect()
-    }
-
-    /// Where its stay in a zone is.
-    #[inline]
-    pub(super) fn place_of(&self, zone: ZoneId) -> Option<usize> {
-        // Few are passed in order faster than a search of them would be predicted.
-        const FEW: usize = 24;
-        match self.stays.len() {
-            ..FEW => self.stays.iter().position(|stay| stay.zone == zone),
-            _ => self.find(zone).ok(),
-        }
     }
 
     /// Where its stay in a zone is, or would be.

@@ -7,16 +7,38 @@ use geopush_model::{ExitReason, TransitionKind, UnixMillis, ZoneId};
 
 use super::index::{Around, Lies, Near};
 use super::step::Occasion;
-use super::tags::{Tag, Tags};
+use super::tags::{Places, Tags};
 use super::{Device, PreparedZone, Said};
 
 /// What a fix met, besides its transitions.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Met {
+#[derive(Debug)]
+pub(super) struct Met<'z> {
     /// Whether it was not accurate enough to change anything in some zone near.
     pub(super) inaccurate: bool,
     /// How many shapes were asked.
     pub(super) exact_tests: u64,
+    /// The zones near that the next fix may change something in, each as it is for the device after this one: what a safe
+    /// box is made of, so that no zone is asked twice which of them it is.
+    pub(super) judged: Vec<Judged<'z>>,
+    /// A dwell may be due at a fix from then on, in a zone near that the device is in.
+    pub(super) dwell_at: UnixMillis,
+}
+
+/// A zone near, after a fix was judged by it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judged<'z> {
+    pub(super) zone: &'z PreparedZone,
+    pub(super) lies: Lies,
+    /// Whether the device is in it.
+    pub(super) is_in: bool,
+    /// Whether the fix was accurate enough to change that.
+    pub(super) admitted: bool,
+}
+
+impl Met<'_> {
+    /// A fix that was judged by no zone.
+    pub(super) const NOTHING: Self =
+        Self { inaccurate: false, exact_tests: 0, judged: Vec::new(), dwell_at: UnixMillis(i64::MAX) };
 }
 
 /// What is due at a fix, in no order.
@@ -32,18 +54,23 @@ struct Due<'z> {
 struct Meeting<'d, 'z> {
     device: &'d Device,
     at: UnixMillis,
-    /// The zones that it is in.
-    stays: Tags,
-    /// Which of its stays were judged.
-    judged: Vec<bool>,
+    /// Where its stays are.
+    places: Places,
+    /// Which of them were judged.
+    are_judged: Vec<bool>,
     due: Due<'z>,
-    met: Met,
+    met: Met<'z>,
 }
 
 impl Device {
     /// What the last fix means in the zones near it, and in those that it is in.
-    pub(super) fn meet(&mut self, near: &Near<'_>, occasion: Occasion, out: &mut Vec<Said>) -> Met {
-        let mut meeting = Meeting::of(self, occasion.at);
+    pub(super) fn meet<'z>(
+        &mut self,
+        near: &'z Near<'_>,
+        occasion: Occasion,
+        out: &mut Vec<Said>,
+    ) -> Met<'z> {
+        let mut meeting = Meeting::of(self, occasion.at, near.zones().len());
         for &(lies, zone) in near.zones() {
             meeting.judge(zone, lies);
         }
@@ -58,7 +85,7 @@ impl Device {
         due.exits.sort_unstable();
         for (gone, (i, version)) in due.exits.into_iter().enumerate() {
             let stay = self.stays.remove(i - gone);
-            self.emit(&stay, TransitionKind::Exit(ExitReason::Left), version, occasion, out);
+            self.emit(stay, TransitionKind::Exit(ExitReason::Left), version, occasion, out);
         }
         due.enters.sort_unstable_by_key(|zone| zone.id);
         for zone in due.enters {
@@ -67,74 +94,89 @@ impl Device {
                 break;
             }
             let stay = zone.stay_since(occasion.at);
-            self.emit(&stay, TransitionKind::Enter, zone.version, occasion, out);
+            self.emit(stay.clone(), TransitionKind::Enter, zone.version, occasion, out);
             self.stays.insert(place, stay);
         }
         due.dwells.sort_unstable();
         for (zone, version) in due.dwells {
             let Ok(i) = self.find(zone) else { continue };
             self.stays[i].dwelled = true;
-            let stay = self.stays[i].clone();
-            self.emit(&stay, TransitionKind::Dwell, version, occasion, out);
+            self.emit(self.stays[i].clone(), TransitionKind::Dwell, version, occasion, out);
         }
     }
 }
 
 impl<'d, 'z> Meeting<'d, 'z> {
-    fn of(device: &'d Device, at: UnixMillis) -> Self {
-        let judged = vec![false; device.stays.len()];
-        Self { device, at, stays: device.tags(), judged, due: Due::default(), met: Met::default() }
+    fn of(device: &'d Device, at: UnixMillis, zones: usize) -> Self {
+        let are_judged = vec![false; device.stays.len()];
+        let met = Met { judged: Vec::with_capacity(zones), ..Met::NOTHING };
+        Self { device, at, places: Places::of(&device.stays), are_judged, due: Due::default(), met }
     }
 
     /// Notes what the fix makes due in a zone near.
     fn judge(&mut self, zone: &'z Arc<PreparedZone>, lies: Lies) {
-        if self.stays.may_hold(Tag::of(zone.id))
-            && let Some(i) = self.device.place_of(zone.id)
-        {
-            self.judge_stay(i, zone, lies);
-        } else if lies != Lies::Beside
-            && self.admits(zone, lies)
-            && (lies == Lies::Round || zone.contains(self.device.last_fix.position))
-        {
-            // Asks the memory for what its stay will share.
-            black_box(zone.external_id.as_deref().map(str::as_bytes).and_then(<[u8]>::first));
-            self.due.enters.push(zone);
-        }
-    }
-
-    /// Notes what the fix makes due in a zone that the device is in.
-    fn judge_stay(&mut self, i: usize, zone: &PreparedZone, lies: Lies) {
-        self.judged[i] = true;
-        if !self.admits(zone, lies) {
+        let stay = self.places.find(zone.id, &self.device.stays);
+        if stay.is_none() && lies == Lies::Beside {
             return;
         }
-        if lies != Lies::Round && zone.is_left_at(self.device.last_fix.position) {
+        let admitted = self.admits(zone, lies);
+        let is_in = match stay {
+            Some(i) => self.judge_stay(i, zone, (lies, admitted)),
+            None => admitted && self.judge_enter(zone, lies),
+        };
+        self.met.judged.push(Judged { zone, lies, is_in, admitted });
+    }
+
+    /// Notes what the fix makes due in a zone that the device is in; says whether it still is afterwards.
+    fn judge_stay(&mut self, i: usize, zone: &PreparedZone, (lies, admitted): (Lies, bool)) -> bool {
+        self.are_judged[i] = true;
+        if admitted && lies != Lies::Round && zone.is_left_at(self.device.last_fix.position) {
             self.due.exits.push((i, zone.version));
-        } else if zone.dwell_at(&self.device.stays[i]).is_some_and(|due_at| self.at >= due_at) {
-            self.due.dwells.push((zone.id, zone.version));
+            return false;
         }
+        match zone.dwell_at(&self.device.stays[i]) {
+            Some(due_at) if admitted && self.at >= due_at => self.due.dwells.push((zone.id, zone.version)),
+            Some(due_at) => self.met.dwell_at = self.met.dwell_at.min(due_at),
+            None => {}
+        }
+        true
+    }
+
+    /// Notes whether an accurate fix enters a zone, and says so.
+    fn judge_enter(&mut self, zone: &'z Arc<PreparedZone>, lies: Lies) -> bool {
+        let enters = lies == Lies::Round || zone.contains(self.device.last_fix.position);
+        if enters {
+            // Asks the memory for what its stay will share.
+            black_box(zone.external_id.as_deref().map(str::as_bytes).and_then(<[u8]>::first));
+            let dwell_at = zone.dwell_after(self.at).unwrap_or(self.met.dwell_at);
+            self.met.dwell_at = self.met.dwell_at.min(dwell_at);
+            self.due.enters.push(zone);
+        }
+        enters
     }
 
     /// Judges the stays in zones that are not at the position: it may be in their buffers, or far away.
     fn judge_others(&mut self, zones: &Around<'_>) {
-        if self.judged.iter().all(|judged| *judged) {
+        if self.are_judged.iter().all(|judged| *judged) {
             return;
         }
-        let others = self.device.stays.iter().zip(&self.judged).filter(|(_, judged)| !**judged);
+        let others = self.device.stays.iter().zip(&self.are_judged).filter(|(_, judged)| !**judged);
         let others: Tags = others.map(|(stay, _)| stay.zone).collect();
         for zone in zones.left_among(others) {
-            if others.may_hold(Tag::of(zone.id))
-                && let Some(i) = self.device.place_of(zone.id).filter(|i| !self.judged[*i])
+            if let Some(i) = self.places.find(zone.id, &self.device.stays)
+                && !self.are_judged[i]
             {
-                self.judge_stay(i, zone, Lies::Beside);
+                let admitted = self.admits(zone, Lies::Beside);
+                self.judge_stay(i, zone, (Lies::Beside, admitted));
             }
         }
         for (i, stay) in self.device.stays.iter().enumerate() {
             // A zone that is not there any more is left by its change, which is on its way.
-            if !self.judged[i]
+            if !self.are_judged[i]
                 && let Some(zone) = zones.get(stay.zone)
             {
-                self.judge_stay(i, &zone, Lies::Beside);
+                let admitted = self.admits(&zone, Lies::Beside);
+                self.judge_stay(i, &zone, (Lies::Beside, admitted));
             }
         }
     }

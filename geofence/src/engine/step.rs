@@ -34,21 +34,21 @@ impl Device {
     pub const MOST_STAYS: usize = 3_000;
 
     /// It was made of its first fix.
-    pub(super) fn on_first_fix(&mut self, near: &Near<'_>, out: &mut Vec<Said>) -> Met {
+    pub(super) fn on_first_fix<'z>(&mut self, near: &'z Near<'_>, out: &mut Vec<Said>) -> Met<'z> {
         let (at, received_at) = (self.last_fix.time, Some(self.last_received));
         self.meet(near, Occasion { at, initial: true, received_at }, out)
     }
 
     /// A further fix, and the zones that the line to it passes, if that is asked for.
-    pub(super) fn on_fix(
+    pub(super) fn on_fix<'z>(
         &mut self,
         fix: &Fix,
         received_at: UnixMillis,
         crossings: &[Crossing],
-        near: &Near<'_>,
+        near: &'z Near<'_>,
         rules: &Rules,
         out: &mut Vec<Said>,
-    ) -> (FixOutcome, Met) {
+    ) -> (FixOutcome, Met<'z>) {
         self.on_silence(received_at, rules, out);
         if self.is_forgotten_at(received_at, rules) {
             *self = Self::new(self.key.clone(), fix.clone(), received_at);
@@ -56,10 +56,10 @@ impl Device {
         }
         self.last_received = self.last_received.max(received_at);
         if fix.time == self.last_fix.time {
-            return (FixOutcome::Duplicate, Met::default());
+            return (FixOutcome::Duplicate, Met::NOTHING);
         }
         if fix.time < self.last_fix.time {
-            return (FixOutcome::Late, Met::default());
+            return (FixOutcome::Late, Met::NOTHING);
         }
         if fix.time.since_ms(self.last_fix.time) > rules.expire_after_ms {
             self.expire(Some(received_at), rules, out);
@@ -99,7 +99,7 @@ impl Device {
         };
         let stay = self.stays.remove(i);
         let occasion = Occasion { at: at.max(self.last_fix.time), initial: false, received_at: None };
-        self.emit(&stay, TransitionKind::Exit(reason), version, occasion, out);
+        self.emit(stay, TransitionKind::Exit(reason), version, occasion, out);
     }
 
     /// It was deleted by a request accepted at `received_at`; what is left of it must be dropped.
@@ -120,13 +120,14 @@ impl Device {
 
     fn exit_all(&mut self, reason: ExitReason, occasion: Occasion, out: &mut Vec<Said>) {
         for stay in std::mem::take(&mut self.stays) {
-            self.emit(&stay, TransitionKind::Exit(reason), stay.zone_version, occasion, out);
+            let version = stay.zone_version;
+            self.emit(stay, TransitionKind::Exit(reason), version, occasion, out);
         }
     }
 
     pub(super) fn emit(
         &mut self,
-        stay: &Stay,
+        stay: Stay,
         kind: TransitionKind,
         zone_version: i64,
         occasion: Occasion,
@@ -137,7 +138,7 @@ impl Device {
         out.push(Said {
             seq: self.seq,
             zone: stay.zone,
-            zone_external_id: stay.zone_external_id.clone(),
+            zone_external_id: stay.zone_external_id,
             kind,
             at,
             fix: self.last_fix.clone(),
@@ -164,8 +165,12 @@ impl PreparedZone {
 
     /// When a stay that began then dwells, at the first fix that is not before.
     pub(super) fn dwell_at(&self, stay: &Stay) -> Option<UnixMillis> {
-        let dwell_ms = self.dwell_ms.filter(|_| !stay.dwelled)?;
-        // A stay that began with a fix has not lasted at that fix, however short a dwell is.
-        Some(stay.since.plus_ms(dwell_ms.max(1)))
+        if stay.dwelled { None } else { self.dwell_after(stay.since) }
+    }
+
+    /// When a stay that begins at a fix dwells.
+    pub(super) fn dwell_after(&self, since: UnixMillis) -> Option<UnixMillis> {
+        // It has not lasted at that fix, however short a dwell is.
+        Some(since.plus_ms(self.dwell_ms?.max(1)))
     }
 }

@@ -53,7 +53,7 @@ impl Devices {
                 counts.exact_tests += met.exact_tests;
                 match outcome {
                     FixOutcome::Applied if came_far(before, fix.position) => Safe::unknown(near.around()),
-                    FixOutcome::Applied => Safe::of(device, near, before),
+                    FixOutcome::Applied => Safe::of(device, near, &met, before),
                     // The zones that were asked are not those round its last fix.
                     FixOutcome::Late | FixOutcome::Duplicate => Safe::NOWHERE,
                 }

@@ -29,17 +29,22 @@ pub(in crate::engine) struct Near<'a> {
 }
 
 impl<'a> Near<'a> {
+    const MANY: usize = 32;
+
     /// `stays`: the zones that the device is in.
     pub(super) fn of(around: &'a Around<'a>, position: Position, stays: Tags) -> Self {
         let cell = Cell::at(position, around.area());
-        let touching = around.node().listings.marked().filter_map(|(mark, zone)| {
+        let listings = &around.node().listings;
+        // Room for most: to grow takes longer than to look through the lists.
+        let mut zones = Vec::with_capacity(listings.all().len().min(Self::MANY));
+        zones.extend(around.covering().map(|zone| (Lies::Round, zone)));
+        for (mark, zone) in listings.marked() {
             if mark.cells.contain(cell) {
-                Some((Lies::Somehow, zone))
-            } else {
-                stays.may_hold(mark.tag).then_some((Lies::Beside, zone))
+                zones.push((Lies::Somehow, zone));
+            } else if stays.may_hold(mark.tag) {
+                zones.push((Lies::Beside, zone));
             }
-        });
-        let zones = around.covering().map(|zone| (Lies::Round, zone)).chain(touching).collect();
+        }
         Self { around, position, zones }
     }
 
@@ -58,15 +63,14 @@ impl<'a> Near<'a> {
         self.zones.iter().fold(0, |sum, (_, zone)| sum ^ zone.touch())
     }
 
-    /// What is left of a box round the position when all other zones of the leaf are cut off, but for those that
-    /// `are_kept`, which are among `kept`: to 1/256 of the leaf's width and height, and without a look at most zones.
-    /// Most is left where a device goes on that comes from `before`.
-    pub(in crate::engine) fn beside(
+    /// What is left of a box round the position when all other zones of the leaf are cut off, but for those that are
+    /// `kept`: to 1/256 of the leaf's width and height, and without a look at the zones. Most is left where a device
+    /// goes on that comes from `before`.
+    pub(in crate::engine) fn beside<'z, K: Iterator<Item = &'z PreparedZone>>(
         &self,
         bounds: Bounds,
         before: Position,
-        kept: Tags,
-        are_kept: impl Fn(&PreparedZone) -> bool,
+        kept: impl Fn() -> K,
     ) -> Bounds {
         let area = self.around.area();
         let way = Way::on_from(before, self.position, area);
@@ -75,7 +79,7 @@ impl<'a> Near<'a> {
             let others = &mark.cells;
             if others.meet(&cells)
                 && !others.contain(way.cell)
-                && !(kept.may_hold(mark.tag) && are_kept(zone))
+                && !kept().any(|kept| std::ptr::eq(kept, &raw const **zone))
             {
                 cells = cells.beside(others, way);
             }

@@ -8,7 +8,7 @@ use geopush_model::UnixMillis;
 
 use super::SafeBox;
 use crate::engine::index::{Lies, Near};
-use crate::engine::tags::Tag;
+use crate::engine::meeting::{Judged, Met};
 use crate::engine::{Around, Device, PreparedZone, Stamp};
 
 /// Where and until when a device's fixes change nothing.
@@ -33,10 +33,10 @@ impl Safe {
     }
 
     /// Round the last fix of a device that was just judged by these zones, and was at `before` until then.
-    pub(in crate::engine) fn of(device: &Device, near: &Near<'_>, before: Position) -> Self {
-        Room::of(device, near, before).map_or_else(
+    pub(in crate::engine) fn of(device: &Device, near: &Near<'_>, met: &Met<'_>, before: Position) -> Self {
+        Room::of(device, near, met, before).map_or_else(
             || Self::unknown(near.around()),
-            |Room { bounds, position, until }| {
+            |Room { bounds, position, until, .. }| {
                 let safe_box = SafeBox::within(&bounds, position);
                 Self { safe_box, stamp: near.around().stamp(), until }
             },
@@ -48,7 +48,11 @@ impl Safe {
 struct Room {
     bounds: Bounds,
     position: Position,
+    /// Where the device is soon if it goes on as it came.
+    ahead: Position,
     until: UnixMillis,
+    /// Surely no less than a degree of longitude has anywhere in the box.
+    metres_per_degree_lon: f64,
 }
 
 /// More metres than a degree of latitude has anywhere, or one of longitude at the equator.
@@ -57,48 +61,58 @@ const METRES_PER_DEGREE: f64 = 111_700.0;
 const MOST_LATITUDE: f64 = 85.0;
 /// What is kept of a distance within which nothing changes, so that rounding can't matter.
 const KEPT: f64 = 0.999;
+/// The part of its last way that a device is taken to go on: some stop, and some turn.
+const AHEAD: f64 = 0.5;
 /// An exit buffer of less than this, in metres, is taken for none.
 const LEAST_BUFFER_M: f64 = 0.01;
 
 impl Room {
     /// The largest box found; `None` if there can be none.
-    fn of(device: &Device, near: &Near<'_>, before: Position) -> Option<Self> {
-        let fix = &device.last_fix;
+    fn of(device: &Device, near: &Near<'_>, met: &Met<'_>, before: Position) -> Option<Self> {
+        let position = device.last_fix.position;
         // One that is in as many zones as it may be enters another as soon as it leaves one.
-        if fix.position.lat.abs() > MOST_LATITUDE || device.stays.len() >= Device::MOST_STAYS {
+        if position.lat.abs() > MOST_LATITUDE || device.stays.len() >= Device::MOST_STAYS {
             return None;
         }
-        let bounds = near.around().bounds();
-        let mut room = Self { bounds, position: fix.position, until: UnixMillis(i64::MAX) };
-        // Zones lie anywhere in memory: none is looked at without need.
-        let stays = device.tags();
-        let stay_in = |zone: &PreparedZone| stays.may_hold(Tag::of(zone.id)).then(|| device.stay(zone.id))?;
-        let (mut seen, mut others) = (0, Vec::new());
-        for &(lies, zone) in near.zones() {
-            if let Some(stay) = stay_in(zone) {
-                seen += 1;
-                room.until = room.until.min(zone.dwell_at(stay).unwrap_or(room.until));
-                if lies != Lies::Round {
-                    room.stay_in(zone, zone.admits(fix))?;
-                }
-            } else {
-                match lies {
-                    // Not in it: the fix was not accurate enough.
-                    Lies::Round => return None,
-                    Lies::Somehow => others.push(zone),
-                    Lies::Beside => {}
-                }
-            }
-        }
-        if seen < device.stays.len() {
+        if met.judged.iter().filter(|zone| zone.is_in).count() < device.stays.len() {
             // It is in a zone that is not near: no fix since was accurate enough, or the zone was just removed.
             return None;
         }
-        for zone in others {
-            room.stay_out(zone, zone.admits(fix))?;
+        let mut room = Self::in_all(near.around().bounds(), (before, position), met.dwell_at);
+        let boundaries = || met.judged.iter().filter(|zone| zone.lies != Lies::Round || !zone.is_in);
+        for Judged { zone, admitted, .. } in boundaries().filter(|zone| zone.is_in) {
+            room.stay_in(zone, *admitted)?;
+            room.holds_ahead()?;
         }
-        room.bounds = near.beside(room.bounds, before, stays, |zone| stay_in(zone).is_some());
+        for Judged { zone, lies, admitted, .. } in boundaries().filter(|zone| !zone.is_in) {
+            match lies {
+                // Not in it: the fix was not accurate enough.
+                Lies::Round => return None,
+                Lies::Somehow => room.stay_out(zone, *admitted)?,
+                Lies::Beside => {}
+            }
+            room.holds_ahead()?;
+        }
+        let kept =
+            || met.judged.iter().filter(|zone| zone.lies == Lies::Beside && zone.is_in).map(|zone| zone.zone);
+        room.bounds = near.beside(room.bounds, before, kept);
         Some(room)
+    }
+
+    /// All of a box, for a device that came to a position in it from another one.
+    fn in_all(bounds: Bounds, (before, position): (Position, Position), until: UnixMillis) -> Self {
+        let on = |from: f64, to: f64| to + AHEAD * (to - from);
+        let ahead = Position { lon: on(before.lon, position.lon), lat: on(before.lat, position.lat) };
+        // Where degrees of longitude are longest.
+        let least_lat = bounds.south.max(-bounds.north).max(0.0);
+        let metres_per_degree_lon = METRES_PER_DEGREE * least_lat.to_radians().cos();
+        Self { bounds, position, ahead, until, metres_per_degree_lon }
+    }
+
+    /// `None` once the box does not hold where a device that goes on is soon: it would leave it at its next ping, and to
+    /// go on cutting would be in vain.
+    fn holds_ahead(&self) -> Option<()> {
+        self.bounds.contains(self.ahead).then_some(())
     }
 
     /// Keeps to where the device stays a member.
@@ -119,12 +133,13 @@ impl Room {
         if !admitted && zone.contains(self.position) {
             return None;
         }
-        if zone.shape.reach(&self.bounds, 0.0) == Reach::Misses {
+        let room_m = KEPT * zone.shape.clear_m(self.position);
+        if self.is_within(room_m) || zone.shape.reach(&self.bounds, 0.0) == Reach::Misses {
             return Some(());
         }
         let boxes = zone.shape.bounds(0.0);
         if boxes.iter().any(|near| near.contains(self.position)) {
-            return self.limit(KEPT * zone.shape.clear_m(self.position));
+            return self.limit(room_m);
         }
         boxes.iter().for_each(|near| self.cut(near));
         Some(())
@@ -153,9 +168,7 @@ impl Room {
     /// longer than its degrees, each at least as long as any is there.
     fn square(&self, metres: f64) -> Bounds {
         let half_m = metres * std::f64::consts::FRAC_1_SQRT_2;
-        let least_lat = self.bounds.south.max(-self.bounds.north).max(0.0);
-        let metres_per_degree_lon = METRES_PER_DEGREE * least_lat.to_radians().cos();
-        let (across, along) = (half_m / metres_per_degree_lon, half_m / METRES_PER_DEGREE);
+        let (across, along) = (half_m / self.metres_per_degree_lon, half_m / METRES_PER_DEGREE);
         let Position { lon, lat } = self.position;
         Bounds { west: lon - across, south: lat - along, east: lon + across, north: lat + along }
     }
@@ -247,8 +260,9 @@ mod tests {
                 let near = here.near(device.tags());
                 let fix = Fix::at(at(east, north), UnixMillis(1));
                 let rules = crate::engine::Rules::default();
-                device.on_fix(&fix, UnixMillis(1), &[], &near, &rules, &mut Vec::new());
-                let Some(Room { bounds: Bounds { west, south, east, north }, .. }) = Room::of(&device, &near, first) else {
+                let (_, met) = device.on_fix(&fix, UnixMillis(1), &[], &near, &rules, &mut Vec::new());
+                let room = Room::of(&device, &near, &met, first);
+                let Some(Room { bounds: Bounds { west, south, east, north }, .. }) = room else {
                     continue;
                 };
                 for (lon, lat) in [(west, south), (west, north), (east, south), (east, north)] {
