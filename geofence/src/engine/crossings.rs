@@ -9,7 +9,6 @@ use std::sync::Arc;
 use geopush_geometry::{Position, geodesic_distance_m};
 use geopush_model::{ExitReason, Fix, TransitionKind, UnixMillis};
 
-use super::step::Occasion;
 use super::{Device, PreparedZone, Said};
 
 /// The straight line between two fixes that are near enough to each other for the device to have gone along it.
@@ -76,8 +75,8 @@ impl Device {
         both.sort_unstable_by_key(|(at, is_exit, crossing)| (*at, crossing.zone.id, *is_exit));
         for (at, is_exit, Crossing { zone, enter, .. }) in both {
             let kind = if is_exit { TransitionKind::Exit(ExitReason::Left) } else { TransitionKind::Enter };
-            let occasion = Occasion { at, initial: false, received_at: Some(received_at) };
-            self.emit(zone.stay_since(*enter), kind, zone.version, occasion, out);
+            let occasion = self.occasion(at, Some(received_at));
+            self.emit(zone.stay_since(*enter), kind, zone.version, &occasion, out);
         }
     }
 }

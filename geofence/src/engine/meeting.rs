@@ -6,7 +6,7 @@ use std::sync::Arc;
 use geopush_model::{ExitReason, TransitionKind, UnixMillis, ZoneId};
 
 use super::index::{Around, Lies, Near};
-use super::step::Occasion;
+use super::said::Occasion;
 use super::tags::{Places, Tags};
 use super::{Device, PreparedZone, Said};
 
@@ -50,6 +50,12 @@ struct Due<'z> {
     dwells: Vec<(ZoneId, i64)>,
 }
 
+impl Due<'_> {
+    fn is_anything(&self) -> bool {
+        !self.exits.is_empty() || !self.enters.is_empty() || !self.dwells.is_empty()
+    }
+}
+
 /// A device among zones.
 struct Meeting<'d, 'z> {
     device: &'d Device,
@@ -67,21 +73,26 @@ impl Device {
     pub(super) fn meet<'z>(
         &mut self,
         near: &'z Near<'_>,
-        occasion: Occasion,
+        (initial, received_at): (bool, UnixMillis),
         out: &mut Vec<Said>,
     ) -> Met<'z> {
-        let mut meeting = Meeting::of(self, occasion.at, near.zones().len());
+        let mut meeting = Meeting::of(self, near.zones().len());
         for &(lies, zone) in near.zones() {
             meeting.judge(zone, lies);
         }
         meeting.judge_others(near.around());
         let Meeting { due, met, .. } = meeting;
-        self.apply(due, occasion, out);
+        if due.is_anything() {
+            let (at, fix) = (self.last_fix.time, self.last_fix.clone());
+            let received_at = Some(received_at);
+            let occasion = Occasion { at, fix, initial, incarnation: self.incarnation, received_at };
+            self.apply(due, &Arc::new(occasion), out);
+        }
         met
     }
 
     /// Exits, then enters, then dwells, each by zone.
-    fn apply(&mut self, mut due: Due<'_>, occasion: Occasion, out: &mut Vec<Said>) {
+    fn apply(&mut self, mut due: Due<'_>, occasion: &Arc<Occasion>, out: &mut Vec<Said>) {
         due.exits.sort_unstable();
         for (gone, (i, version)) in due.exits.into_iter().enumerate() {
             let stay = self.stays.remove(i - gone);
@@ -107,7 +118,8 @@ impl Device {
 }
 
 impl<'d, 'z> Meeting<'d, 'z> {
-    fn of(device: &'d Device, at: UnixMillis, zones: usize) -> Self {
+    fn of(device: &'d Device, zones: usize) -> Self {
+        let at = device.last_fix.time;
         let are_judged = vec![false; device.stays.len()];
         let met = Met { judged: Vec::with_capacity(zones), ..Met::NOTHING };
         Self { device, at, places: Places::of(&device.stays), are_judged, due: Due::default(), met }

@@ -18,6 +18,6 @@ pub use devices::{Arrival, Counts, DeviceHash, Devices, Outcomes, Slot};
 pub use index::{Around, Stamp, TileId, ZoneIndex};
 pub use reference::Reference;
 pub use rules::Rules;
-pub use said::Said;
+pub use said::{Occasion, Said};
 use step::FixOutcome;
 pub use zones::{PreparedZone, ZoneChange};

@@ -2,11 +2,14 @@
 //!
 //! Every method appends the transitions that follow, in order, and leaves the device as it is after them.
 
+use std::sync::Arc;
+
 use geopush_model::{ExitReason, Fix, TransitionKind, UnixMillis};
 
 use super::crossings::Crossing;
 use super::index::Near;
 use super::meeting::Met;
+use super::said::Occasion;
 use super::{Device, PreparedZone, Rules, Said, Stay, ZoneChange};
 
 /// What became of a fix.
@@ -20,14 +23,6 @@ pub(super) enum FixOutcome {
     Duplicate,
 }
 
-/// What all transitions of one occasion share.
-#[derive(Clone, Copy)]
-pub(super) struct Occasion {
-    pub(super) at: UnixMillis,
-    pub(super) initial: bool,
-    pub(super) received_at: Option<UnixMillis>,
-}
-
 impl Device {
     /// A device is in at most so many zones at a time; others are not entered while it is. What it is in must fit
     /// into one record of the log, or one tenant's heap of zones would stop everyone's pings.
@@ -35,8 +30,7 @@ impl Device {
 
     /// It was made of its first fix.
     pub(super) fn on_first_fix<'z>(&mut self, near: &'z Near<'_>, out: &mut Vec<Said>) -> Met<'z> {
-        let (at, received_at) = (self.last_fix.time, Some(self.last_received));
-        self.meet(near, Occasion { at, initial: true, received_at }, out)
+        self.meet(near, (true, self.last_received), out)
     }
 
     /// A further fix, and the zones that the line to it passes, if that is asked for.
@@ -66,8 +60,7 @@ impl Device {
         }
         self.last_fix = fix.clone();
         self.cross(crossings, received_at, out);
-        let occasion = Occasion { at: fix.time, initial: false, received_at: Some(received_at) };
-        (FixOutcome::Applied, self.meet(near, occasion, out))
+        (FixOutcome::Applied, self.meet(near, (false, received_at), out))
     }
 
     /// Nothing else was received up to `now`.
@@ -98,31 +91,43 @@ impl Device {
             (None, Some(_)) => return,
         };
         let stay = self.stays.remove(i);
-        let occasion = Occasion { at: at.max(self.last_fix.time), initial: false, received_at: None };
-        self.emit(stay, TransitionKind::Exit(reason), version, occasion, out);
+        let occasion = self.occasion(at.max(self.last_fix.time), None);
+        self.emit(stay, TransitionKind::Exit(reason), version, &occasion, out);
     }
 
     /// It was deleted by a request accepted at `received_at`; what is left of it must be dropped.
     pub fn on_forget(&mut self, received_at: UnixMillis, rules: &Rules, out: &mut Vec<Said>) {
         self.on_silence(received_at, rules, out);
-        let occasion = Occasion {
-            at: received_at.max(self.last_fix.time),
-            initial: false,
-            received_at: Some(received_at),
-        };
-        self.exit_all(ExitReason::DeviceRemoved, occasion, out);
+        let at = received_at.max(self.last_fix.time);
+        self.exit_all(ExitReason::DeviceRemoved, at, Some(received_at), out);
     }
 
     fn expire(&mut self, received_at: Option<UnixMillis>, rules: &Rules, out: &mut Vec<Said>) {
         let at = self.last_fix.time.plus_ms(rules.expire_after_ms);
-        self.exit_all(ExitReason::Expired, Occasion { at, initial: false, received_at }, out);
+        self.exit_all(ExitReason::Expired, at, received_at, out);
     }
 
-    fn exit_all(&mut self, reason: ExitReason, occasion: Occasion, out: &mut Vec<Said>) {
+    fn exit_all(
+        &mut self,
+        reason: ExitReason,
+        at: UnixMillis,
+        received_at: Option<UnixMillis>,
+        out: &mut Vec<Said>,
+    ) {
+        if self.stays.is_empty() {
+            return;
+        }
+        let occasion = self.occasion(at, received_at);
         for stay in std::mem::take(&mut self.stays) {
             let version = stay.zone_version;
-            self.emit(stay, TransitionKind::Exit(reason), version, occasion, out);
+            self.emit(stay, TransitionKind::Exit(reason), version, &occasion, out);
         }
+    }
+
+    /// An occasion with its last fix, which is not its first one.
+    pub(super) fn occasion(&self, at: UnixMillis, received_at: Option<UnixMillis>) -> Arc<Occasion> {
+        let (fix, incarnation) = (self.last_fix.clone(), self.incarnation);
+        Arc::new(Occasion { at, fix, initial: false, incarnation, received_at })
     }
 
     pub(super) fn emit(
@@ -130,23 +135,19 @@ impl Device {
         stay: Stay,
         kind: TransitionKind,
         zone_version: i64,
-        occasion: Occasion,
+        occasion: &Arc<Occasion>,
         out: &mut Vec<Said>,
     ) {
         self.seq += 1;
-        let Occasion { at, initial, received_at } = occasion;
+        let dwell_s = || occasion.at.since_ms(stay.since).div_euclid(1000);
         out.push(Said {
             seq: self.seq,
             zone: stay.zone,
-            zone_external_id: stay.zone_external_id,
             kind,
-            at,
-            fix: self.last_fix.clone(),
-            initial,
-            dwell_s: (kind != TransitionKind::Enter).then(|| at.since_ms(stay.since).div_euclid(1000)),
+            dwell_s: (kind != TransitionKind::Enter).then(dwell_s),
+            zone_external_id: stay.zone_external_id,
             zone_version,
-            incarnation: self.incarnation,
-            received_at,
+            occasion: Arc::clone(occasion),
         });
     }
 }

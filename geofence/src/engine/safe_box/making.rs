@@ -133,13 +133,12 @@ impl Room {
         if !admitted && zone.contains(self.position) {
             return None;
         }
-        let room_m = KEPT * zone.shape.clear_m(self.position);
-        if self.is_within(room_m) || zone.shape.reach(&self.bounds, 0.0) == Reach::Misses {
+        if zone.shape.reach(&self.bounds, 0.0) == Reach::Misses {
             return Some(());
         }
         let boxes = zone.shape.bounds(0.0);
         if boxes.iter().any(|near| near.contains(self.position)) {
-            return self.limit(room_m);
+            return self.limit(KEPT * zone.shape.clear_m(self.position));
         }
         boxes.iter().for_each(|near| self.cut(near));
         Some(())
