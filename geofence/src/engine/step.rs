@@ -171,7 +171,6 @@ impl PreparedZone {
 
     /// When a stay that begins at a fix dwells.
     pub(super) fn dwell_after(&self, since: UnixMillis) -> Option<UnixMillis> {
-        // It has not lasted at that fix, however short a dwell is.
-        Some(since.plus_ms(self.dwell_ms?.max(1)))
+        Some(since.plus_ms(self.dwell_ms?.get()))
     }
 }

@@ -1,47 +1,53 @@
 //! Zones as the state machine judges by them.
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use geopush_geometry::{Position, Prepared};
 use geopush_model::{Fix, Removal, TenantId, UnixMillis, Zone, ZoneId};
 
 /// A live version of a zone, its shape prepared and its defaults filled in.
+///
+/// In the order of C: what every fix near asks comes first, and stands in two cache lines together with the counts of
+/// the [`Arc`]; what only transitions say is in a third one.
 #[derive(Debug)]
+#[repr(C)]
 pub struct PreparedZone {
-    /// Whose zone.
-    pub tenant: TenantId,
     /// Which zone.
     pub id: ZoneId,
-    /// The merchant's name of it.
-    pub external_id: Option<Arc<str>>,
-    /// Which version.
-    pub version: i64,
     /// Its shape.
     pub shape: Prepared,
     /// How far outside a member must be to have left, in metres.
     pub exit_buffer_m: f64,
-    /// How long after the enter a dwell comes, in ms.
-    pub dwell_ms: Option<i64>,
     /// Fixes less accurate than this, in metres, change nothing here.
     pub max_accuracy_m: f64,
+    /// How long after the enter a dwell comes, in ms: not at the fix that entered, however short that is.
+    pub dwell_ms: Option<NonZero<i64>>,
+    /// Which version.
+    pub version: i64,
+    /// The merchant's name of it.
+    pub external_id: Option<Arc<str>>,
+    /// Whose zone.
+    pub tenant: TenantId,
 }
 
 impl PreparedZone {
     /// Prepares a zone; `None` if it is deleted or inactive and so gives no transitions.
     pub fn of(zone: &Zone) -> Option<Self> {
         zone.is_live().then(|| Self {
-            tenant: zone.tenant,
             id: zone.id,
-            external_id: zone.external_id.as_deref().map(Arc::from),
-            version: zone.version,
             shape: Prepared::new(&zone.shape),
             exit_buffer_m: zone.effective_exit_buffer_m(),
-            dwell_ms: zone.dwell_s.map(|s| s.saturating_mul(1000)),
             max_accuracy_m: zone.effective_max_accuracy_m(),
+            dwell_ms: zone.dwell_s.and_then(|s| NonZero::new(s.saturating_mul(1000).max(1))),
+            version: zone.version,
+            external_id: zone.external_id.as_deref().map(Arc::from),
+            tenant: zone.tenant,
         })
     }
 
-    /// Something of each of its cache lines, to have asked the memory for them.
+    /// Something of each cache line that a fix asks, to have asked the memory for them.
+    #[inline]
     pub(super) fn touch(&self) -> u64 {
         self.max_accuracy_m.to_bits() ^ self.id.0.as_u128() as u64 ^ self.shape.touch()
     }
@@ -95,5 +101,19 @@ impl ZoneChange {
     /// A zone that is no longer known at all: nobody can say any more which version removed it, or when.
     pub fn vanished(tenant: TenantId, zone: ZoneId) -> Self {
         Self { tenant, zone, version: None, at: UnixMillis(i64::MIN), now: None, removal: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::*;
+
+    #[test]
+    fn what_a_fix_asks_of_a_zone_is_in_two_cache_lines() {
+        let counts = 2 * size_of::<usize>();
+        assert_eq!(counts + offset_of!(PreparedZone, version), 128);
+        assert_eq!(counts + size_of::<PreparedZone>(), 168);
     }
 }
