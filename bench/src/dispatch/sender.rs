@@ -92,6 +92,7 @@ fn make(apps: Vec<&'static str>, expires_at: UnixMillis) -> Make {
         data: data.into(),
         ..Message::default()
     };
+    let message = Arc::new(message);
     Arc::new(move |number| {
         let id = Uuid::from_u128(number.into());
         Push {
@@ -103,7 +104,7 @@ fn make(apps: Vec<&'static str>, expires_at: UnixMillis) -> Make {
             provider: Provider::Fcm,
             token: format!("fZ1{number:060}:APA91bE{number:080}"),
             token_at: now,
-            message: message.clone(),
+            message: Arc::clone(&message),
             created_at: now,
             expires_at,
             received_at: None,

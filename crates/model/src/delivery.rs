@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use crate::wire::{self, v1, wire};
-use crate::{DeviceId, DeviceKey, Message, Origin, Provider, PushId, TenantId, UnixMillis, WireError};
+use bytes::Bytes;
+
+use crate::wire::{self, Writer, v1};
+use crate::{DeviceId, DeviceKey, Message, Origin, Provider, PushId, TenantId, UnixMillis, Wire, WireError};
 
 /// The one end of a push, or of what would have been one. `Debug` shows no token.
 #[derive(Clone, PartialEq)]
@@ -184,30 +186,48 @@ impl Outcome {
     }
 }
 
-wire!(Delivery => v1::Delivery);
-
-impl From<&Delivery> for v1::Delivery {
-    fn from(d: &Delivery) -> Self {
-        Self {
-            push: wire::bytes_of(d.push.0),
-            tenant: wire::bytes_of(d.tenant.0),
-            device: d.device.as_str().to_owned(),
-            origin: Some(d.origin.into()),
-            app: d.app.clone(),
-            provider: Provider::wire(d.provider).into(),
-            outcome: d.outcome.wire().into(),
-            reason: d.reason.map(Reason::as_str).unwrap_or_default().to_owned(),
-            attempts: d.attempts,
-            created_at_ms: d.created_at.0,
-            finished_at_ms: d.finished_at.0,
-            provider_message_id: d.provider_message_id.clone().unwrap_or_default(),
-            dead_token: d.dead_token.as_ref().map(|dead| dead.token.clone()).unwrap_or_default(),
-            dead_token_at_ms: d.dead_token.as_ref().map_or(0, |dead| dead.at.0),
-            variant: d.variant.clone(),
-            deferrals: d.deferrals,
-            dead_letter: d.dead_letter.as_ref().map(Into::into),
+impl Wire for Delivery {
+    fn encode(&self) -> Bytes {
+        let device = self.device.as_str();
+        let message_id = self.provider_message_id.as_deref().unwrap_or_default();
+        let (token, dead_at) =
+            self.dead_token.as_ref().map_or(("", 0), |dead| (dead.token.as_str(), dead.at.0));
+        let texts = device.len() + self.app.len() + message_id.len() + token.len();
+        let mut record = Writer::with_room(FIXED + texts);
+        record.bytes(1, self.push.0.as_bytes());
+        record.bytes(2, self.tenant.0.as_bytes());
+        record.bytes(3, device.as_bytes());
+        record.given(4, &self.origin.written());
+        record.bytes(5, self.app.as_bytes());
+        record.number(6, enumerated(Provider::wire(self.provider)));
+        record.number(7, enumerated(self.outcome.wire()));
+        record.bytes(8, self.reason.map_or("", Reason::as_str).as_bytes());
+        record.number(9, self.attempts.into());
+        record.signed(10, self.created_at.0);
+        record.signed(11, self.finished_at.0);
+        record.bytes(12, message_id.as_bytes());
+        record.bytes(13, token.as_bytes());
+        if let Some(variant) = &self.variant {
+            record.given(14, variant.as_bytes());
         }
+        record.number(15, self.deferrals.into());
+        if let Some(dead_letter) = &self.dead_letter {
+            record.message(16, &v1::Message::from(dead_letter));
+        }
+        record.signed(17, dead_at);
+        record.done()
     }
+
+    fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        wire::parse::<v1::Delivery>(bytes)?.try_into()
+    }
+}
+
+/// As much as a record has beside its texts, mostly.
+const FIXED: usize = 160;
+
+fn enumerated(value: impl Into<i32>) -> u64 {
+    i64::from(value.into()).cast_unsigned()
 }
 
 impl TryFrom<v1::Delivery> for Delivery {
@@ -236,5 +256,80 @@ impl TryFrom<v1::Delivery> for Delivery {
             deferrals: d.deferrals,
             dead_letter: d.dead_letter.map(Into::into),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::option;
+    use proptest::prelude::*;
+    use prost::Message as _;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{CampaignId, CauseId, SendId, Source};
+
+    /// By the generated types, which are the specification.
+    fn specified(d: &Delivery) -> Vec<u8> {
+        v1::Delivery {
+            push: wire::bytes_of(d.push.0),
+            tenant: wire::bytes_of(d.tenant.0),
+            device: d.device.as_str().to_owned(),
+            origin: Some(d.origin.into()),
+            app: d.app.clone(),
+            provider: Provider::wire(d.provider).into(),
+            outcome: d.outcome.wire().into(),
+            reason: d.reason.map(Reason::as_str).unwrap_or_default().to_owned(),
+            attempts: d.attempts,
+            created_at_ms: d.created_at.0,
+            finished_at_ms: d.finished_at.0,
+            provider_message_id: d.provider_message_id.clone().unwrap_or_default(),
+            dead_token: d.dead_token.as_ref().map(|dead| dead.token.clone()).unwrap_or_default(),
+            dead_token_at_ms: d.dead_token.as_ref().map_or(0, |dead| dead.at.0),
+            variant: d.variant.clone(),
+            deferrals: d.deferrals,
+            dead_letter: d.dead_letter.as_ref().map(Into::into),
+        }
+        .encode_to_vec()
+    }
+
+    fn a_delivery() -> impl Strategy<Value = Delivery> {
+        let ids = (any::<[u128; 4]>(), any::<bool>(), "[a-z]{1,9}", ".{0,6}");
+        let provider = option::of(prop_oneof![Just(Provider::Fcm), Just(Provider::Apns)]);
+        let end = (0..Outcome::ALL.len(), option::of(0..Reason::ALL.len()), provider);
+        let numbers = (any::<u32>(), any::<u32>(), any::<i64>(), any::<i64>(), any::<i64>());
+        let said = (option::of(".{0,5}"), option::of(".{0,5}"), option::of(".{0,3}"), option::of(".{0,3}"));
+        (ids, end, numbers, said).prop_map(|(ids, (outcome, reason, provider), numbers, said)| {
+            let ([push, tenant, source, cause], is_send, device, app) = ids;
+            let (attempts, deferrals, created_at, finished_at, dead_at) = numbers;
+            let (provider_message_id, token, variant, title) = said;
+            let id = Uuid::from_u128(source);
+            let source = if is_send { Source::Send(SendId(id)) } else { Source::Campaign(CampaignId(id)) };
+            Delivery {
+                push: PushId(Uuid::from_u128(push)),
+                tenant: TenantId(Uuid::from_u128(tenant)),
+                device: DeviceId::new(&device).unwrap(),
+                origin: Origin { source, cause: CauseId(Uuid::from_u128(cause)) },
+                app,
+                provider,
+                outcome: Outcome::ALL[outcome],
+                reason: reason.map(|reason| Reason::ALL[reason]),
+                attempts,
+                created_at: UnixMillis(created_at),
+                finished_at: UnixMillis(finished_at),
+                provider_message_id,
+                dead_token: token.map(|token| DeadToken { token, at: UnixMillis(dead_at) }),
+                variant,
+                deferrals,
+                dead_letter: title.map(|title| Message { title, ..Message::default() }),
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn an_end_is_written_as_the_generated_types_write_it(delivery in a_delivery()) {
+            prop_assert_eq!(&delivery.encode()[..], &specified(&delivery)[..]);
+        }
     }
 }

@@ -128,7 +128,14 @@ pub struct DeviceKey {
 impl DeviceKey {
     /// The log's key.
     pub fn to_bytes(&self) -> Bytes {
-        Bytes::from(format!("{}/{}", self.tenant, self.device))
+        Self::bytes_of(self.tenant, &self.device)
+    }
+
+    /// The log's key of a tenant's device.
+    pub fn bytes_of(tenant: TenantId, device: &DeviceId) -> Bytes {
+        let mut text = Uuid::encode_buffer();
+        let tenant = tenant.0.hyphenated().encode_lower(&mut text);
+        [tenant.as_bytes(), b"/", device.as_str().as_bytes()].concat().into()
     }
 
     /// Reads a log's key.

@@ -41,7 +41,7 @@ pub use message::{
 };
 pub use ping::{Ping, PingKind};
 pub use plan_state::{Held, PlanState, SentMessage};
-pub use push::{Origin, Provider, Push, Retry, Source};
+pub use push::{Origin, Provider, Push, PushReader, Retry, Source};
 pub use send::{CampaignRun, DeviceEvent, Job, PushRequest, Request, Work};
 pub use settings::{Caps, QuietHours, QuietHoursThen, TenantSettings, Weight};
 pub use time::UnixMillis;

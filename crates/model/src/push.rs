@@ -1,6 +1,11 @@
 //! A push that was decided on.
 
+mod read;
+
+pub use read::PushReader;
+
 use std::fmt;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -28,8 +33,8 @@ pub struct Push {
     pub token: String,
     /// When that token was registered: a provider may call older ones dead.
     pub token_at: UnixMillis,
-    /// What the phone shows.
-    pub message: Message,
+    /// What the phone shows. Pushes of one campaign or send share it, where they can.
+    pub message: Arc<Message>,
     /// When it was decided on.
     pub created_at: UnixMillis,
     /// From then on it is no longer worth sending.
@@ -153,6 +158,21 @@ impl fmt::Debug for Push {
     }
 }
 
+impl Origin {
+    /// As the generated type is written.
+    pub(crate) fn written(self) -> [u8; 36] {
+        let (field, id) = match self.source {
+            Source::Campaign(id) => (0x0a, id.0),
+            Source::Send(id) => (0x12, id.0),
+        };
+        let mut bytes = [0; 36];
+        (bytes[0], bytes[1], bytes[18], bytes[19]) = (field, 16, 0x1a, 16);
+        bytes[2..18].copy_from_slice(id.as_bytes());
+        bytes[20..].copy_from_slice(self.cause.0.as_bytes());
+        bytes
+    }
+}
+
 impl From<Origin> for v1::Origin {
     fn from(origin: Origin) -> Self {
         Self {
@@ -190,7 +210,7 @@ impl From<&Push> for v1::Push {
             app: push.app.clone(),
             provider: Provider::wire(Some(push.provider)).into(),
             token: push.token.clone(),
-            message: Some((&push.message).into()),
+            message: Some(push.message.as_ref().into()),
             created_at_ms: push.created_at.0,
             expires_at_ms: push.expires_at.0,
             received_at_ms: push.received_at.unwrap_or_default().0,
@@ -213,7 +233,7 @@ impl TryFrom<v1::Push> for Push {
             app: push.app,
             token: push.token,
             token_at: UnixMillis(push.token_at_ms),
-            message: wire::present(push.message, "message")?.into(),
+            message: Arc::new(wire::present(push.message, "message")?.into()),
             created_at: UnixMillis(push.created_at_ms),
             expires_at: UnixMillis(push.expires_at_ms),
             received_at: wire::time_or_none(push.received_at_ms),

@@ -6,6 +6,10 @@ use uuid::Uuid;
 
 use crate::{DeviceId, UnixMillis};
 
+mod write;
+
+pub(crate) use write::Writer;
+
 /// The generated types, private to this crate.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]
 pub(crate) mod v1 {

@@ -272,7 +272,7 @@ fn pushes_and_their_ends_come_back() {
             provider: Provider::Apns,
             token: "t".into(),
             token_at: UnixMillis(1),
-            message: message(),
+            message: message().into(),
             created_at: UnixMillis(2),
             expires_at: UnixMillis(3),
             received_at: Some(UnixMillis(1)),

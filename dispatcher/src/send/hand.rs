@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use geopush_log::{AppendError, Hold, Record, SharedLog, StageError, Topic, TraceId};
-use geopush_model::{UnixMillis, Wire as _};
+use geopush_model::{DeviceKey, PushReader, UnixMillis, Wire as _};
 use geopush_service::clock::Clock;
 use hashbrown::HashMap;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
@@ -39,6 +39,8 @@ pub struct Tools {
     pub clock: Arc<dyn Clock>,
     /// Where pushes wait.
     pub waits: Waits,
+    /// By which pushes are read.
+    pub reader: Arc<PushReader>,
     /// Where ends are written.
     pub log: SharedLog,
     /// Whose they are: a process that stood still must not send what others were given, nor write down ends that are
@@ -227,7 +229,8 @@ impl Hand {
             tracing::debug!(trace_id = %trace, push = %item.push.id, outcome, "a push has ended");
         }
         // Beside the push itself, so that the ledger of this slice is this partition.
-        let record = Record::new(Topic::Deliveries, delivery.key().to_bytes(), delivery.encode());
+        let key = DeviceKey::bytes_of(delivery.tenant, &delivery.device);
+        let record = Record::new(Topic::Deliveries, key, delivery.encode());
         self.ends.put(place, record.at(self.tools.partition).traced(trace));
     }
 

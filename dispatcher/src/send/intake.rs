@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use geopush_log::{Batch, Offset, Received, Slice, Topic};
-use geopush_model::{Push, Retry, UnixMillis, Wire as _};
+use geopush_model::{Push, PushReader, Retry, UnixMillis, Wire as _};
 
 use super::tries::Tries;
 use super::wait::{TOPICS, Waits};
@@ -36,10 +36,10 @@ impl Item {
         Duration::from_millis(u64::try_from(now.since_ms(self.push.created_at)).unwrap_or(0))
     }
 
-    fn read(input: usize, received: &Received) -> Result<Self, String> {
+    fn read(reader: &PushReader, input: usize, received: &Received) -> Result<Self, String> {
         let value = received.value.as_ref().ok_or("a push must have a value")?;
         if input == 0 {
-            let push = Push::decode(value).map_err(|error| error.to_string())?;
+            let push = reader.read(value).map_err(|error| error.to_string())?;
             let push = Arc::new(push);
             return Ok(Self { push, tries: Tries::default(), deferrals: 0, not_before: None });
         }
@@ -64,6 +64,7 @@ pub struct Head {
 /// What waits to be taken.
 pub struct Intake {
     waits: Waits,
+    reader: Arc<PushReader>,
     queues: [Queue; INPUTS.len()],
 }
 
@@ -88,8 +89,8 @@ impl Queue {
 
 impl Intake {
     /// Nothing has come yet.
-    pub fn new(waits: Waits) -> Self {
-        Self { waits, queues: Default::default() }
+    pub fn new(waits: Waits, reader: Arc<PushReader>) -> Self {
+        Self { waits, reader, queues: Default::default() }
     }
 
     /// A batch comes. Of retries no more are asked for until these are taken.
@@ -115,7 +116,7 @@ impl Intake {
         let queue = &mut self.queues[input];
         if queue.head.is_none() {
             let received = queue.records.pop_front()?;
-            let item = Item::read(input, &received);
+            let item = Item::read(&self.reader, input, &received);
             queue.head = Some(Box::new(Head { received, item }));
         }
         queue.head.as_deref()

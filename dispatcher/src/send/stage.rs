@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use geopush_log::{Slice, Stage, StageError, Topic};
+use geopush_model::PushReader;
 use geopush_service::clock::Clock;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
@@ -22,12 +23,13 @@ pub struct SendStage {
     lanes: Arc<Lanes>,
     clock: Arc<dyn Clock>,
     config: SliceConfig,
+    reader: Arc<PushReader>,
 }
 
 impl SendStage {
     /// Sends by these lanes.
     pub fn new(lanes: Arc<Lanes>, clock: Arc<dyn Clock>, config: SliceConfig) -> Self {
-        Self { lanes, clock, config }
+        Self { lanes, clock, config, reader: Arc::default() }
     }
 }
 
@@ -91,6 +93,7 @@ impl SendStage {
             false => Ledger::default(),
         };
         let tools = Tools {
+            reader: Arc::clone(&self.reader),
             lanes: Arc::clone(&self.lanes),
             clock: Arc::clone(&self.clock),
             waits: self.config.waits,

@@ -19,7 +19,7 @@ pub fn push(token: &str) -> Push {
         provider: Provider::Fcm,
         token: token.into(),
         token_at: UnixMillis(0),
-        message: Message { title: "Hello".into(), body: "World".into(), ..Message::default() },
+        message: Message { title: "Hello".into(), body: "World".into(), ..Message::default() }.into(),
         created_at: UnixMillis(0),
         expires_at: UnixMillis(3_600_000),
         received_at: None,

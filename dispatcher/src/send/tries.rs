@@ -173,7 +173,7 @@ impl Tries {
 impl Ending {
     /// The delivery of a push that ended so, after it was put off `deferrals` times.
     pub fn delivery(self, push: &Push, deferrals: u32, finished_at: UnixMillis) -> Delivery {
-        let dead_letter = is_dead_letter(self.outcome, self.reason).then(|| push.message.clone());
+        let dead_letter = is_dead_letter(self.outcome, self.reason).then(|| push.message.as_ref().clone());
         Delivery {
             push: push.id,
             tenant: push.tenant,
@@ -284,7 +284,7 @@ mod tests {
             let expected =
                 ["bad_message", "too_large", "provider_error", "bad_credentials"].contains(&reason.as_str());
             let dead_letter = ending.delivery(&push, 0, UnixMillis(5)).dead_letter;
-            assert_eq!(dead_letter.is_some_and(|message| message == push.message), expected, "{reason:?}");
+            assert_eq!(dead_letter.is_some_and(|message| message == *push.message), expected, "{reason:?}");
         }
         let tries = Tries::default();
         for ending in [tries.expired(), tries.no_app()] {

@@ -1,5 +1,6 @@
 //! A slice at work: what has come is taken in hand as there is room, and how far it has come is committed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use geopush_log::{Batch, Offset, Slice, StageError, Topic, rejected};
@@ -60,7 +61,8 @@ impl Work {
     ) -> Self {
         let note = Note { ledger_from: progress.ledger_from(), taken: taken.clone() };
         let committed = (slice.positions().to_vec(), note);
-        let (hand, intake) = (Hand::new(tools.clone(), room), Intake::new(tools.waits));
+        let (hand, intake) =
+            (Hand::new(tools.clone(), room), Intake::new(tools.waits, Arc::clone(&tools.reader)));
         Self { tools, room, hand, intake, progress, ledger, taken, committed, looked_at: None, turn: 0 }
     }
 

@@ -1,6 +1,7 @@
 //! A bad day at both providers, by script: every push has the one outcome that is right for it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use geopush_dispatcher::send::Waits;
@@ -57,7 +58,7 @@ async fn fates(world: &World, count: usize) -> Vec<Fate> {
             }
             (40 | 41, _) => {
                 let mut push = push;
-                push.message.body = "x".repeat(5_000);
+                Arc::make_mut(&mut push.message).body = "x".repeat(5_000);
                 fate(push, Outcome::Failed, Some(Reason::TooLarge))
             }
             (50, _) => {

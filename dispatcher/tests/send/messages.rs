@@ -1,5 +1,7 @@
 //! What a message can say, as it arrives: the stand-ins refuse whatever the providers would.
 
+use std::sync::Arc;
+
 use geopush_model::{Message, Outcome, Provider, Push};
 use serde_json::{Map, Value, json};
 
@@ -20,7 +22,7 @@ fn everything() -> Message {
 
 /// Sends a message and gives what the phone was told besides its texts, and its data.
 async fn told(world: &World, provider: Provider, message: Message) -> (Push, Value, Map<String, Value>) {
-    let push = Push { message, ..world.push(provider, &apns_token(1)) };
+    let push = Push { message: message.into(), ..world.push(provider, &apns_token(1)) };
     let delivery = world.outcome(&push).await;
     assert_eq!(end(&delivery), (Outcome::Accepted, None, 1));
     let sent = world.sent(&push).remove(0);
@@ -85,7 +87,7 @@ async fn the_longest_payload_that_is_sent_is_the_longest_that_is_taken() {
         while most - least > 1 {
             let length = least + (most - least) / 2;
             let mut push = world.push(provider, &apns_token(1));
-            push.message.body = "x".repeat(length);
+            Arc::make_mut(&mut push.message).body = "x".repeat(length);
             match world.outcome(&push).await.outcome {
                 Outcome::Accepted => least = length,
                 _ => most = length,

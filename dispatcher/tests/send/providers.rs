@@ -1,6 +1,7 @@
 //! What the providers get, and what comes of their ordinary answers.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use geopush_dispatcher::send::Rate;
@@ -79,7 +80,7 @@ async fn what_is_too_large_or_too_late_or_without_an_app_is_not_sent() {
     let world = World::start().await;
     for provider in [Provider::Fcm, Provider::Apns] {
         let mut large = world.push(provider, &apns_token(1));
-        large.message.body = "x".repeat(5_000);
+        Arc::make_mut(&mut large.message).body = "x".repeat(5_000);
         assert_eq!(end(&world.outcome(&large).await), (Outcome::Failed, Some(Reason::TooLarge), 0));
 
         let mut late = world.push(provider, &apns_token(1));

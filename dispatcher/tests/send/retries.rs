@@ -188,7 +188,7 @@ async fn a_push_that_breaks_the_sender_is_a_dead_letter_and_takes_nobody_along()
     world.publish(&others).await;
     let delivery = world.ends(std::slice::from_ref(&poison)).await.remove(0);
     assert_eq!((delivery.outcome, delivery.reason), (Outcome::Failed, Some(Reason::ProviderError)));
-    assert_eq!(delivery.dead_letter.as_ref(), Some(&poison.message));
+    assert_eq!(delivery.dead_letter.as_ref(), Some(poison.message.as_ref()));
     for delivery in world.ends(&others).await {
         assert_eq!(end(&delivery), (Outcome::Accepted, None, 1));
     }
@@ -217,7 +217,7 @@ async fn what_a_provider_refuses_for_its_message_keeps_the_message() {
         world.fault(json!({ "provider": provider.as_str(), "status": status, "reason": reason })).await;
         let push = world.push(provider, &apns_token(1));
         let delivery = world.outcome(&push).await;
-        assert_eq!(delivery.dead_letter, kept.then_some(push.message), "{reason}");
+        assert_eq!(delivery.dead_letter, kept.then(|| push.message.as_ref().clone()), "{reason}");
     }
     let accepted = world.outcome(&world.push(Provider::Fcm, APP)).await;
     assert_eq!((accepted.outcome, accepted.dead_letter), (Outcome::Accepted, None));

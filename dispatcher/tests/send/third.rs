@@ -150,7 +150,7 @@ async fn a_third_provider_needs_a_service_and_what_it_opens_and_no_more() {
     assert_eq!(gone.dead_token.unwrap().token, "7");
     assert_eq!(end(&world.outcome(&push("five")).await), (Outcome::Failed, Some(Reason::DeadToken), 0));
     let mut long = push("5");
-    long.message.title = "x".repeat(LONGEST + 1);
+    Arc::make_mut(&mut long.message).title = "x".repeat(LONGEST + 1);
     assert_eq!(end(&world.outcome(&long).await), (Outcome::Failed, Some(Reason::TooLarge), 0));
 
     // The others go on as ever.

@@ -151,7 +151,8 @@ impl World {
                 body: "Two for one".into(),
                 data: BTreeMap::from([("shop".into(), "7".into())]),
                 ..Message::default()
-            },
+            }
+            .into(),
             created_at: now,
             expires_at: now.plus_ms(3_600_000),
             received_at: Some(now),

@@ -80,7 +80,7 @@ impl Case<'_> {
             provider: address.provider,
             token: address.token,
             token_at: address.token_at,
-            message,
+            message: message.into(),
             created_at: facts.now,
             expires_at: facts.now.plus_ms(ttl_ms),
             received_at: self.received_at,

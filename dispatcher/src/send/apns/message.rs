@@ -75,6 +75,8 @@ fn payload(push: &Push, id: &str) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use geopush_model::UnixMillis;
     use serde_json::{Value, json};
 
@@ -86,8 +88,8 @@ mod tests {
     #[test]
     fn a_push_becomes_the_request_that_apple_documents() {
         let mut push = push("ab12");
-        push.message.data.insert("shop".into(), "7".into());
-        push.message.data.insert("aps".into(), "theirs".into());
+        Arc::make_mut(&mut push.message).data.insert("shop".into(), "7".into());
+        Arc::make_mut(&mut push.message).data.insert("aps".into(), "theirs".into());
         push.expires_at = UnixMillis(61_500);
         let id = push.id.to_string();
         let message = message(&push, &TOPIC).unwrap();
@@ -156,7 +158,7 @@ mod tests {
     #[test]
     fn a_background_push_shows_nothing_at_priority_5() {
         let mut push = push("ab12");
-        push.message.apns = serde_json::from_value(json!({
+        Arc::make_mut(&mut push.message).apns = serde_json::from_value(json!({
             "push_type": "background", "priority": 10, "badge": 3, "sound": "default", "mutable_content": true,
         }))
         .unwrap();
@@ -174,7 +176,7 @@ mod tests {
         for (given, taken) in
             [("x".repeat(64), true), ("x".repeat(65), false), ("a\nb".into(), false), (String::new(), false)]
         {
-            push.message.apns.collapse_id = Some(given.clone());
+            Arc::make_mut(&mut push.message).apns.collapse_id = Some(given.clone());
             let expected = if taken { given } else { push.id.to_string() };
             assert_eq!(sent(&push).0["apns-collapse-id"], expected);
         }
@@ -183,11 +185,11 @@ mod tests {
     #[test]
     fn a_payload_of_4096_bytes_is_sent_and_one_more_is_not() {
         let mut push = push("ab");
-        push.message.body = "x".into();
+        Arc::make_mut(&mut push.message).body = "x".into();
         let fixed = payload(&push, &push.id.to_string()).len() - 1;
-        push.message.body = "x".repeat(MAX_PAYLOAD - fixed);
+        Arc::make_mut(&mut push.message).body = "x".repeat(MAX_PAYLOAD - fixed);
         assert_eq!(message(&push, &TOPIC).unwrap().body.len(), MAX_PAYLOAD);
-        push.message.body.push('x');
+        Arc::make_mut(&mut push.message).body.push('x');
         assert_eq!(message(&push, &TOPIC).err(), Some(Unsendable::TooLarge));
     }
 

@@ -90,7 +90,7 @@ impl io::Write for &Page {
 /// A message's body, to be filled in.
 #[derive(Debug)]
 pub struct Form {
-    message: Message,
+    message: Arc<Message>,
     text: Vec<u8>,
     /// Each with where it comes in the text, in this order.
     blanks: Vec<(usize, Blank)>,
@@ -98,7 +98,7 @@ pub struct Form {
 
 impl Form {
     /// Of the message whose body was written on a page.
-    pub fn new(message: &Message, page: Page) -> Self {
+    pub fn new(message: &Arc<Message>, page: Page) -> Self {
         let (written, at) = (page.text.into_inner(), page.blanks.into_inner());
         let (mut text, mut blanks, mut from) = (Vec::with_capacity(written.len()), Vec::new(), 0);
         for (at, blank) in at {
@@ -107,7 +107,7 @@ impl Form {
             from = at + NOTHING.len();
         }
         text.extend_from_slice(&written[from..]);
-        Self { message: message.clone(), text, blanks }
+        Self { message: Arc::clone(message), text, blanks }
     }
 
     /// The body that sends `push`, whose message this is, at `now`.
@@ -168,8 +168,8 @@ impl Forms {
     /// What `write` says.
     pub fn of(
         &self,
-        message: &Message,
-        write: impl FnOnce(&Message) -> Result<Form, Unsendable>,
+        message: &Arc<Message>,
+        write: impl FnOnce(&Arc<Message>) -> Result<Form, Unsendable>,
     ) -> Result<Arc<Form>, Unsendable> {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(form) = kept.iter().find(|form| form.message == *message) {
@@ -196,7 +196,7 @@ mod tests {
         let mut first = None;
         for number in 0..20 {
             let mut push = push("t");
-            push.message.title = format!("Offer {}", number % 5 / 2);
+            Arc::make_mut(&mut push.message).title = format!("Offer {}", number % 5 / 2);
             let form = forms.of(&push.message, |message| {
                 written += 1;
                 message::form(message)
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(written, 3);
         for number in 0..20 {
             let mut push = push("t");
-            push.message.title = number.to_string();
+            Arc::make_mut(&mut push.message).title = number.to_string();
             forms.of(&push.message, message::form).unwrap();
         }
         assert_eq!(forms.kept.read().unwrap().len(), KEPT);
@@ -218,8 +218,8 @@ mod tests {
     #[test]
     fn whatever_a_merchant_writes_stays_where_it_stands() {
         let mut push = push("a \"token\" \\ with \u{1} and null");
-        push.message.title = "null \"null\" \\u0000 {}".into();
-        push.message.data.insert("null".into(), "null".into());
+        Arc::make_mut(&mut push.message).title = "null \"null\" \\u0000 {}".into();
+        Arc::make_mut(&mut push.message).data.insert("null".into(), "null".into());
         let body = message::form(&push.message).unwrap().fill(&push, UnixMillis(0));
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body["message"]["token"], push.token);

@@ -1,6 +1,7 @@
 //! The body of `projects.messages.send` (<https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages>).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use geopush_model::{AndroidPriority, Message};
 use serde::{Serialize, Serializer};
@@ -190,7 +191,7 @@ fn tag_weight(tag: Text<'_>) -> usize {
 ///
 /// # Errors
 /// [`Unsendable::TooLarge`]: data and what a platform shows count, keys and values.
-pub fn form(message: &Message) -> Result<Form, Unsendable> {
+pub fn form(message: &Arc<Message>) -> Result<Form, Unsendable> {
     let page = Page::default();
     let blank = |blank| Text::Blank(blank, &page);
     let id = blank(Blank::Id);
@@ -279,7 +280,7 @@ mod tests {
     #[test]
     fn a_push_becomes_the_message_that_fcm_documents() {
         let mut push = push("device-token");
-        push.message.data.insert("shop".into(), "7".into());
+        Arc::make_mut(&mut push.message).data.insert("shop".into(), "7".into());
         push.created_at = UnixMillis(1_000);
         push.expires_at = UnixMillis(61_500);
         let id = push.id.to_string();
@@ -345,7 +346,7 @@ mod tests {
     #[test]
     fn a_background_push_shows_nothing_on_apples_phones_alone() {
         let mut push = push("t");
-        push.message.apns.push_type = geopush_model::ApnsPushType::Background;
+        Arc::make_mut(&mut push.message).apns.push_type = geopush_model::ApnsPushType::Background;
         let message = sent(&push, 0)["message"].take();
         assert_eq!(message["notification"], Value::Null);
         assert_eq!(message["android"]["notification"]["title"], "Hello");
@@ -353,7 +354,7 @@ mod tests {
         assert_eq!(message["apns"]["payload"], json!({ "aps": { "content-available": 1 } }));
         assert_eq!(message["apns"]["headers"]["apns-priority"], "5");
         assert_eq!(message["apns"]["headers"]["apns-push-type"], "background");
-        (push.message.title, push.message.body) = Default::default();
+        *Arc::make_mut(&mut push.message) = Message { apns: push.message.apns.clone(), ..Message::default() };
         let silent = sent(&push, 0)["message"].take();
         assert_eq!(
             (&silent["android"]["notification"], &silent["webpush"]["notification"]),
@@ -364,7 +365,7 @@ mod tests {
     #[test]
     fn an_address_that_only_an_app_can_open_is_not_for_browsers() {
         let mut push = push("t");
-        push.message.link = Some("shop://7".into());
+        Arc::make_mut(&mut push.message).link = Some("shop://7".into());
         let message = sent(&push, 0)["message"].take();
         assert_eq!(
             (&message["webpush"]["fcm_options"], &message["data"]["geopush_link"]),
@@ -383,9 +384,9 @@ mod tests {
     fn a_payload_of_4096_bytes_is_sent_and_one_more_is_not() {
         let mut push = push("t");
         let fixed = "titlebodyHello".len() + PUSH_ID.len() + 36;
-        push.message.body = "x".repeat(MAX_PAYLOAD - fixed);
+        Arc::make_mut(&mut push.message).body = "x".repeat(MAX_PAYLOAD - fixed);
         assert!(form(&push.message).is_ok());
-        push.message.body.push('x');
+        Arc::make_mut(&mut push.message).body.push('x');
         assert_eq!(form(&push.message).err(), Some(Unsendable::TooLarge));
     }
 }
