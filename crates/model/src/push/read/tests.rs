@@ -106,9 +106,12 @@ proptest! {
 
     /// Whatever was read before, and whatever the bytes are.
     #[test]
-    fn a_push_is_what_the_generated_types_make_of_it((written, bytes) in some_bytes()) {
+    fn a_push_is_what_the_generated_types_make_of_it((written, bytes) in some_bytes(), other in a_push()) {
         let reader = PushReader::default();
-        for bytes in [&written, &bytes, &written, &bytes] {
+        // A word more on the first push, by which the other's message becomes a part of the first's.
+        let more = v1::Push { message: other.message.clone(), ..v1::Push::default() };
+        let both = [written.clone(), more.encode_to_vec()].concat();
+        for bytes in [&both, &other.encode_to_vec(), &written, &bytes, &both, &written, &bytes] {
             prop_assert_eq!(reader.read(bytes), Push::decode(bytes));
         }
     }
@@ -155,5 +158,9 @@ fn a_message_that_is_told_in_two_parts_is_put_together() {
         reader.read(&written("Hello", "a")).unwrap();
         let message = reader.read(&both).unwrap().message;
         assert_eq!((message.title.as_str(), message.body.as_str()), ("Hello", "there"));
+        let mut alone = v1::Push::decode(&written("", "b")[..]).unwrap();
+        alone.message = more.message.clone();
+        let message = reader.read(&alone.encode_to_vec()).unwrap().message;
+        assert_eq!((message.title.as_str(), message.body.as_str()), ("", "there"), "and is not the other");
     }
 }
