@@ -100,7 +100,9 @@ impl DeviceId {
     /// # Errors
     /// [`InvalidDeviceId`]
     pub fn new(id: &str) -> Result<Self, InvalidDeviceId> {
-        let fits = !id.is_empty() && id.len() <= Self::MAX_LEN && !id.chars().any(char::is_control);
+        let is_plain = id.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let is_printable = is_plain || !id.chars().any(char::is_control);
+        let fits = !id.is_empty() && id.len() <= Self::MAX_LEN && is_printable;
         if fits { Ok(Self(id.into())) } else { Err(InvalidDeviceId) }
     }
 

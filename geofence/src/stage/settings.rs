@@ -1,9 +1,9 @@
 //! The tenants' settings in the config topic, applied: what the evaluator must know of them.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use geopush_log::Received;
 use geopush_model::{Config, ConfigItem, TenantId, TenantSettings, Wire};
 
@@ -24,10 +24,10 @@ impl Settings {
         }
     }
 
-    /// Whether a zone that one of the tenant's devices passes between two fixes gives transitions. It never waits, and
-    /// is next to free while no tenant asks for that.
-    pub(super) fn detect_crossings(&self, tenant: TenantId) -> bool {
-        self.crossings.load().contains(&tenant)
+    /// The tenants for whom a zone that one of their devices passes between two fixes gives transitions. It never
+    /// waits; for a group of pings it is asked once.
+    pub(super) fn crossings(&self) -> Guard<Arc<HashSet<TenantId>>> {
+        self.crossings.load()
     }
 }
 
@@ -72,8 +72,6 @@ fn read(record: &Received) -> Option<Config> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use geopush_embedded::Database;
     use geopush_log::{EmbeddedLog, Follower, Record, SharedLog, Topic};
     use geopush_model::DeviceId;
@@ -122,10 +120,10 @@ mod tests {
         site.choose(SHOP, 1, true).await;
         site.choose(OTHER, 1, false).await;
         let (settings, _follower) = site.follow().await;
-        assert!(settings.detect_crossings(SHOP));
-        assert!(!settings.detect_crossings(OTHER), "another tenant has its own");
+        assert!(settings.crossings().contains(&SHOP));
+        assert!(!settings.crossings().contains(&OTHER), "another tenant has its own");
         assert!(
-            !settings.detect_crossings(TenantId(Uuid::from_u128(3))),
+            !settings.crossings().contains(&TenantId(Uuid::from_u128(3))),
             "nobody asks for it by saying nothing"
         );
     }
@@ -138,7 +136,7 @@ mod tests {
             let asked = version % 3 == 0;
             site.choose(SHOP, version, asked).await;
             follower.barrier().await.unwrap();
-            assert_eq!(settings.detect_crossings(SHOP), asked, "{version}");
+            assert_eq!(settings.crossings().contains(&SHOP), asked, "{version}");
         }
     }
 
@@ -150,7 +148,7 @@ mod tests {
         follower.barrier().await.unwrap();
         site.choose(SHOP, 2, false).await;
         follower.barrier().await.unwrap();
-        assert!(settings.detect_crossings(SHOP));
+        assert!(settings.crossings().contains(&SHOP));
     }
 
     #[tokio::test]
@@ -162,6 +160,6 @@ mod tests {
         site.log.append(vec![Record::new(Topic::Config, "x", b"\xff\xff".as_slice())]).await.unwrap();
         site.choose(OTHER, 1, true).await;
         follower.barrier().await.unwrap();
-        assert!(settings.detect_crossings(SHOP) && settings.detect_crossings(OTHER));
+        assert!(settings.crossings().contains(&SHOP) && settings.crossings().contains(&OTHER));
     }
 }

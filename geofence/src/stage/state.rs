@@ -1,9 +1,11 @@
 //! What a slice knows of its devices, and how it is written down.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use geopush_log::{Offset, Record, Topic, TraceId};
-use geopush_model::{DeviceEntry, DeviceKey, DeviceState, Ping, PingKind, UnixMillis, Wire, ZoneId};
+use geopush_model::{
+    DeviceEntry, DeviceKey, DeviceState, Fix, Ping, PingKind, TenantId, UnixMillis, Wire, ZoneId,
+};
 
 use super::effects::Effects;
 use super::settings::Settings;
@@ -94,8 +96,9 @@ impl SliceState {
         pings: &[InHand],
         effects: &mut Effects,
     ) {
+        let crossings = settings.crossings();
         let arrivals: Vec<Arrival<'_>> =
-            pings.iter().filter_map(|in_hand| in_hand.arrival(settings)).collect();
+            pings.iter().filter_map(|in_hand| in_hand.arrival(&crossings)).collect();
         let mut outcomes = Outcomes::default();
         self.devices.take(zones, &arrivals, &mut outcomes);
         for (number, slot) in outcomes.born {
@@ -279,11 +282,20 @@ impl SliceState {
 }
 
 impl InHand {
+    /// The room of its fixes.
+    pub(super) fn into_room(self) -> Option<Vec<Fix>> {
+        match self.ping.kind {
+            PingKind::Fixes(fixes) => Some(fixes),
+            PingKind::Forget => None,
+        }
+    }
+
     fn is_of_fixes(&self) -> bool {
         matches!(self.ping.kind, PingKind::Fixes(_))
     }
 
-    fn arrival(&self, settings: &Settings) -> Option<Arrival<'_>> {
+    /// As the engine takes it. `crossings`: the tenants that ask for them.
+    fn arrival(&self, crossings: &HashSet<TenantId>) -> Option<Arrival<'_>> {
         let Ping { tenant, device, received_at, kind: PingKind::Fixes(fixes) } = &self.ping else {
             return None;
         };
@@ -294,7 +306,7 @@ impl InHand {
             hash,
             fixes,
             received_at: *received_at,
-            detect_crossings: settings.detect_crossings(*tenant),
+            detect_crossings: crossings.contains(tenant),
         })
     }
 }

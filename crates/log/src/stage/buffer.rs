@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::{Batch, Given, Offset};
+use crate::{Batch, Given, Offset, Received};
 
 /// An input with more than this buffered is paused,
 const PAUSE_RECORDS: usize = 4_000;
@@ -19,6 +19,20 @@ pub(super) struct Flow {
     pub(super) slice: u32,
     pub(super) lease: u64,
     pub(super) input: usize,
+}
+
+/// A batch in the buffer, and the bytes of its keys and values: many records are looked through once.
+pub(super) struct Buffered {
+    pub(super) batch: Batch,
+    bytes: usize,
+}
+
+impl From<Batch> for Buffered {
+    fn from(batch: Batch) -> Self {
+        let size = |record: &Received| record.key.len() + record.value.as_ref().map_or(0, Bytes::len);
+        let bytes = batch.records.iter().map(size).sum();
+        Self { batch, bytes }
+    }
 }
 
 /// How far one lease of a slice has come; shared by its task, the runner and the lag's report.
@@ -64,14 +78,13 @@ impl Progress {
     }
 
     /// A batch comes in; says whether its input must be paused.
-    pub(super) fn put(&self, batch: &Batch) -> bool {
+    pub(super) fn put(&self, Buffered { batch, bytes }: &Buffered) -> bool {
         let input = &self.inputs[batch.input];
         // The records first: whoever sees the buffer empty and this offset come knows that they were handed out.
         let records = input.records.fetch_add(batch.records.len(), Ordering::SeqCst) + batch.records.len();
         input.records_end.store(batch.next, Ordering::SeqCst);
         input.come.store(batch.next, Ordering::SeqCst);
-        let size = size(batch);
-        let bytes = input.bytes.fetch_add(size, Ordering::SeqCst) + size;
+        let bytes = input.bytes.fetch_add(*bytes, Ordering::SeqCst) + bytes;
         let over = records > PAUSE_RECORDS || bytes > PAUSE_BYTES;
         over && !input.paused.swap(true, Ordering::SeqCst)
     }
@@ -82,10 +95,10 @@ impl Progress {
     }
 
     /// A batch goes out to the task.
-    pub(super) fn take(&self, batch: &Batch) {
+    pub(super) fn take(&self, Buffered { batch, bytes }: &Buffered) {
         let input = &self.inputs[batch.input];
         input.records.fetch_sub(batch.records.len(), Ordering::SeqCst);
-        input.bytes.fetch_sub(size(batch), Ordering::SeqCst);
+        input.bytes.fetch_sub(*bytes, Ordering::SeqCst);
         if let Some(last) = batch.records.last() {
             input.handed_out_ms.store(last.appended_at_ms, Ordering::Relaxed);
         }
@@ -156,18 +169,13 @@ impl Input {
     }
 }
 
-fn size(batch: &Batch) -> usize {
-    batch.records.iter().map(|record| record.key.len() + record.value.as_ref().map_or(0, Bytes::len)).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Received;
 
-    fn batch(records: usize) -> Batch {
+    fn batch(records: usize) -> Buffered {
         let record = Received { offset: 0, appended_at_ms: 7, key: Bytes::new(), value: None, trace: None };
-        Batch { input: 0, records: vec![record; records], next: 0 }
+        Batch { input: 0, records: vec![record; records], next: 0 }.into()
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::buffer::{Flow, Progress};
+use super::buffer::{Buffered, Flow, Progress};
 use super::lag::{self, Owned};
 use super::slice::Slice;
 use super::{Stage, StageError};
@@ -40,7 +40,7 @@ pub(super) struct Runner<'a> {
 
 struct Running {
     lease: u64,
-    batches: mpsc::UnboundedSender<Batch>,
+    batches: mpsc::UnboundedSender<Buffered>,
     closing: CancellationToken,
     progress: Arc<Progress>,
     task: AbortHandle,
@@ -133,9 +133,10 @@ impl<'a> Runner<'a> {
             return;
         }
         let input = batch.input;
-        let pause = running.progress.put(&batch);
+        let buffered = Buffered::from(batch);
+        let pause = running.progress.put(&buffered);
         // A task that has just ended takes no more; its batches come again.
-        let _ = running.batches.send(batch);
+        let _ = running.batches.send(buffered);
         if pause {
             self.group.pause(slice, input, true);
             if running.progress.resumes_at_once(input) {

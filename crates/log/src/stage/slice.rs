@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::buffer::Progress;
+use super::buffer::{Buffered, Progress};
 use crate::{Batch, Commit, Committer, LogError, Lost, Offset, Record, SharedLog, Topic};
 
 /// One slice while it is owned.
@@ -20,7 +20,7 @@ pub struct Slice {
     pub(super) positions: Vec<Offset>,
     pub(super) note: String,
     /// Bounded by pausing: see [`Progress`].
-    pub(super) batches: mpsc::UnboundedReceiver<Batch>,
+    pub(super) batches: mpsc::UnboundedReceiver<Buffered>,
     pub(super) closing: CancellationToken,
     pub(super) progress: Arc<Progress>,
 }
@@ -49,12 +49,13 @@ impl Slice {
     /// The next batch of any input; `None` when the slice is asked back or the process shuts down: commit and return.
     /// Safe to drop while waiting.
     pub async fn next(&mut self) -> Option<Batch> {
-        let batch = tokio::select! {
+        let buffered = tokio::select! {
             biased;
             () = self.closing.cancelled() => None,
-            batch = self.batches.recv() => batch,
+            buffered = self.batches.recv() => buffered,
         }?;
-        self.progress.take(&batch);
+        self.progress.take(&buffered);
+        let batch = buffered.batch;
         let topic = self.inputs[batch.input].name();
         metrics::counter!("geopush_stage_batches_total", "stage" => self.stage).increment(1);
         metrics::counter!("geopush_stage_records_total", "stage" => self.stage, "topic" => topic)

@@ -8,7 +8,8 @@ use super::{Ping, PingKind};
 use crate::wire;
 use crate::{Fix, TenantId, UnixMillis, WireError};
 
-pub(super) fn ping(bytes: &[u8]) -> Result<Ping, WireError> {
+/// `room` is where the fixes go, if there are any.
+pub(super) fn ping(bytes: &[u8], mut room: Vec<Fix>) -> Result<Ping, WireError> {
     let (mut tenant, mut device, mut received_at, mut kind) = (&[][..], "", UnixMillis(0), None);
     // Of a fix that a later word may still take back.
     let mut wrong = None;
@@ -21,7 +22,10 @@ pub(super) fn ping(bytes: &[u8]) -> Result<Ping, WireError> {
             4 => {
                 let mut all = match kind.take() {
                     Some(PingKind::Fixes(fixes)) => fixes,
-                    Some(PingKind::Forget) | None => Vec::new(),
+                    Some(PingKind::Forget) | None => {
+                        room.clear();
+                        std::mem::take(&mut room)
+                    }
                 };
                 wrong = wrong.or(fixes(fields.bytes(wire_type)?, &mut all)?);
                 kind = Some(PingKind::Fixes(all));
@@ -45,16 +49,28 @@ pub(super) fn ping(bytes: &[u8]) -> Result<Ping, WireError> {
     })
 }
 
+/// A fix with nothing but a position has so many bytes.
+const SHORT_FIX: usize = 18;
+
 /// Reads fixes, and tells what is wrong with one that reads well.
 fn fixes(bytes: &[u8], all: &mut Vec<Fix>) -> Result<Option<WireError>, WireError> {
     let mut wrong = None;
     let mut fields = Fields(bytes);
     while let Some((tag, wire_type)) = fields.next()? {
         match tag {
-            1 => match fix(fields.bytes(wire_type)?)? {
-                Ok(fix) => all.push(fix),
-                Err(error) => wrong = Some(error),
-            },
+            1 => {
+                let bytes = fields.bytes(wire_type)?;
+                match fix(bytes)? {
+                    Ok(fix) => {
+                        if all.is_empty() {
+                            // The others, if any, are probably as long.
+                            all.reserve_exact(1 + fields.0.len() / bytes.len().max(SHORT_FIX));
+                        }
+                        all.push(fix);
+                    }
+                    Err(error) => wrong = Some(error),
+                }
+            }
             _ => fields.skip(tag, wire_type)?,
         }
     }
@@ -87,12 +103,31 @@ struct Fields<'a>(&'a [u8]);
 impl<'a> Fields<'a> {
     /// The next field's number and how it is written; it must be read or skipped before the next.
     fn next(&mut self) -> Result<Option<(u32, WireType)>, DecodeError> {
-        if self.0.is_empty() { Ok(None) } else { decode_key(&mut self.0).map(Some) }
+        let Some((first, rest)) = self.0.split_first() else { return Ok(None) };
+        // Nearly every key is one byte.
+        if (8..0x80).contains(first)
+            && let Ok(wire_type) = WireType::try_from(u64::from(first & 7))
+        {
+            self.0 = rest;
+            return Ok(Some((u32::from(first >> 3), wire_type)));
+        }
+        decode_key(&mut self.0).map(Some)
+    }
+
+    /// As nearly every length, it may be one byte.
+    fn varint(&mut self) -> Result<u64, DecodeError> {
+        match self.0 {
+            [first @ ..0x80, rest @ ..] => {
+                self.0 = rest;
+                Ok(u64::from(*first))
+            }
+            _ => decode_varint(&mut self.0),
+        }
     }
 
     fn bytes(&mut self, wire_type: WireType) -> Result<&'a [u8], WireError> {
         check_wire_type(WireType::LengthDelimited, wire_type)?;
-        let length = decode_varint(&mut self.0)?;
+        let length = self.varint()?;
         let cut = usize::try_from(length).ok().and_then(|length| self.0.split_at_checked(length));
         let (field, rest) = cut.ok_or_else(cut_short)?;
         self.0 = rest;
@@ -113,7 +148,7 @@ impl<'a> Fields<'a> {
     /// Written as a `sint64`.
     fn time(&mut self, wire_type: WireType) -> Result<UnixMillis, WireError> {
         check_wire_type(WireType::Varint, wire_type)?;
-        let zigzag = decode_varint(&mut self.0)?;
+        let zigzag = self.varint()?;
         Ok(UnixMillis((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed()))
     }
 

@@ -79,13 +79,66 @@ struct Reading {
 
 #[derive(Default)]
 struct Input {
-    /// Read, and not handed on yet.
+    /// Read, and not handed on yet: batches that are full, as the input is paused,
+    full: Vec<Vec<Received>>,
+    full_bytes: usize,
+    /// and the one that is being filled.
     records: Vec<Received>,
     bytes: usize,
     /// Everything before this was read.
     next: Offset,
     /// Nothing more is read of it.
     stopped: bool,
+}
+
+impl Input {
+    /// Takes a record in; says whether it has filled a batch.
+    fn take(&mut self, record: Received) -> bool {
+        self.next = record.offset + 1;
+        self.bytes += size(&record);
+        self.records.push(record);
+        let filled = self.records.len() >= BATCH_RECORDS || self.bytes >= BATCH_BYTES;
+        if filled {
+            let records = self.take_records();
+            self.full.push(records);
+            self.full_bytes += std::mem::take(&mut self.bytes);
+        }
+        filled
+    }
+
+    fn take_records(&mut self) -> Vec<Received> {
+        // The next batch is probably as large.
+        let as_large = Vec::with_capacity(self.records.len());
+        std::mem::replace(&mut self.records, as_large)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.full.is_empty() && self.records.is_empty()
+    }
+
+    fn holds_much(&self) -> bool {
+        let records = self.full.iter().map(Vec::len).sum::<usize>() + self.records.len();
+        records >= HELD_RECORDS || self.full_bytes + self.bytes >= HELD_BYTES
+    }
+
+    /// Everything that was not handed on yet.
+    fn batches(&mut self, input: usize) -> Vec<Batch> {
+        self.full_bytes = 0;
+        let batch = |records: Vec<Received>| {
+            let next = records.last().map_or(0, |last| last.offset + 1);
+            Batch { input, records, next }
+        };
+        let mut batches: Vec<Batch> = self.full.drain(..).map(batch).collect();
+        if !self.records.is_empty() {
+            self.bytes = 0;
+            batches.push(batch(self.take_records()));
+        }
+        // What follows the last record, if anything, is a hole.
+        if let Some(last) = batches.last_mut() {
+            last.next = self.next;
+        }
+        batches
+    }
 }
 
 /// Nobody takes events any more, or the thread was told to stop.
@@ -200,22 +253,20 @@ impl Fetch {
     /// Stops an input that is paused and has much to hand on. It costs what the client has read ahead, which is read
     /// again afterwards: so short pauses are waited out.
     fn hold_back(&mut self, slice: u32, input: usize) -> Result<(), Over> {
-        let list = self.input(slice, input);
         let Some(read) = self.slices.get_mut(&slice).map(|reading| &mut reading.inputs[input]) else {
             return Ok(());
         };
-        if read.stopped || (read.records.len() < HELD_RECORDS && read.bytes < HELD_BYTES) {
+        if read.stopped || !read.holds_much() {
             return Ok(());
         }
         read.stopped = true;
-        self.check(self.consumer.pause(&list))
+        self.check(self.consumer.pause(&self.input(slice, input)))
     }
 
     fn let_go_on(&mut self, slice: u32, input: usize) -> Result<(), Over> {
-        let list = self.input(slice, input);
         let Some(reading) = self.slices.get_mut(&slice) else { return Ok(()) };
         if std::mem::take(&mut reading.inputs[input].stopped) {
-            self.check(self.consumer.resume(&list))?;
+            self.check(self.consumer.resume(&self.input(slice, input)))?;
         }
         Ok(())
     }
@@ -231,21 +282,11 @@ impl Fetch {
         let Some(reading) = self.slices.get_mut(&slice) else { return Ok(()) };
         let lease = reading.lease;
         let read = &mut reading.inputs[input];
-        if read.records.is_empty() || self.shared.paused.contains(slice, input) {
+        if read.is_empty() || self.shared.paused.contains(slice, input) {
             return Ok(());
         }
-        // The next batch is probably as large.
-        let as_large = Vec::with_capacity(read.records.len().min(BATCH_RECORDS));
-        let (records, next) = (std::mem::replace(&mut read.records, as_large), read.next);
-        let bytes = std::mem::take(&mut read.bytes);
-        if records.len() <= BATCH_RECORDS && bytes < BATCH_BYTES {
-            let batch = Batch { input, records, next };
-            return self.emit(Ok(Event::Batch { slice, lease, batch }));
-        }
-        for batch in bounded(records, input, next) {
-            self.emit(Ok(Event::Batch { slice, lease, batch }))?;
-        }
-        Ok(())
+        let batches = read.batches(input);
+        batches.into_iter().try_for_each(|batch| self.emit(Ok(Event::Batch { slice, lease, batch })))
     }
 
     /// A partition that was read to its end may end in offsets without records: markers of transactions, or what
@@ -262,7 +303,7 @@ impl Fetch {
                 let read = &mut reading.inputs[input];
                 if let Some(KafkaOffset::Offset(position)) = found.map(|found| found.offset())
                     && position.cast_unsigned() > read.next
-                    && read.records.is_empty()
+                    && read.is_empty()
                 {
                     read.next = position.cast_unsigned();
                     reached.push(Event::Reached {
@@ -278,7 +319,7 @@ impl Fetch {
     }
 }
 
-/// Puts a message to its slice's input; which, if that is full.
+/// Puts a message to its slice's input; which, if that has filled a batch.
 fn take(
     shared: &Shared,
     slices: &mut BTreeMap<u32, Reading>,
@@ -292,43 +333,9 @@ fn take(
         ref inputs => inputs.iter().position(|topic| shared.core.name(*topic) == message.topic())?,
     };
     let read = slices.get_mut(&slice)?.inputs.get_mut(input)?;
-    let record = copier.received(message);
-    read.next = record.offset + 1;
-    read.bytes += size(&record);
-    read.records.push(record);
-    (read.records.len() >= BATCH_RECORDS || read.bytes >= BATCH_BYTES).then_some((slice, input))
+    read.take(copier.received(message)).then_some((slice, input))
 }
 
 fn size(record: &Received) -> usize {
     record.key.len() + record.value.as_ref().map_or(0, Bytes::len)
-}
-
-/// Cuts into batches what is more than one, as of an input that was paused meanwhile.
-fn bounded(records: Vec<Received>, input: usize, end: Offset) -> Vec<Batch> {
-    let mut batches = Vec::new();
-    let mut current = Vec::new();
-    let mut bytes = 0;
-    for record in records {
-        bytes += size(&record);
-        current.push(record);
-        if current.len() >= BATCH_RECORDS || bytes >= BATCH_BYTES {
-            bytes = 0;
-            batches.push(std::mem::take(&mut current));
-        }
-    }
-    if !current.is_empty() {
-        batches.push(current);
-    }
-    let last = batches.len();
-    batches
-        .into_iter()
-        .enumerate()
-        .map(|(number, records)| {
-            let next = match records.last() {
-                Some(record) if number + 1 < last => record.offset + 1,
-                _ => end,
-            };
-            Batch { input, records, next }
-        })
-        .collect()
 }
