@@ -24,7 +24,7 @@ use geopush_store::{EmbeddedStore, Store};
 use uuid::Uuid;
 
 use crate::goal::Goal;
-use crate::pipeline::watched::{Watched, wait_for};
+use crate::pipeline::watched::{Taken, Watched, wait_for};
 use crate::progress;
 use crate::report::{Check, Report};
 use crate::usage::process_cpu_seconds;
@@ -103,7 +103,7 @@ pub async fn run(causes: u64, scratch: &Path, report: &mut Report) -> Result<(),
     let devices = Devices::new(store.clone(), Arc::clone(&log), KnownDevices::new(1_000));
     furnish(causes, &log, &devices, now).await?;
 
-    let watched = Watched::new(Arc::clone(&log));
+    let watched = Watched::keeping(Arc::clone(&log));
     let seen = Arc::clone(&watched.seen);
     let shutdown = Shutdown::new();
     let dependencies = PlanDependencies {
@@ -131,7 +131,7 @@ pub async fn run(causes: u64, scratch: &Path, report: &mut Report) -> Result<(),
     log.close().await;
     database.close().await;
 
-    let (timeline, outputs, lost) = seen.take();
+    let Taken { timeline, outputs, failed: lost, .. } = seen.take();
     let pushes = outputs.values().flatten().filter(|record| record.topic == Topic::Pushes).count() as u64;
     let mut check = Check::new("every cause was decided on once, as a push, and no commit was lost");
     check.compare(

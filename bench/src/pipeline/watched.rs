@@ -25,6 +25,8 @@ pub struct Watched {
 /// What was seen of the stages that joined.
 #[derive(Default)]
 pub struct Seen {
+    /// Whether what was published is kept. It costs what a stage by itself does not.
+    keeps: bool,
     state: Mutex<State>,
     /// Records behind committed positions.
     pub done: AtomicU64,
@@ -37,7 +39,15 @@ struct State {
     positions: BTreeMap<u32, Offset>,
     /// By slice, in the order of the commits.
     outputs: BTreeMap<u32, Vec<Record>>,
+    transitions: u64,
     failed: u64,
+}
+
+/// What a commit publishes.
+struct Published {
+    transitions: u64,
+    /// Empty unless they are kept.
+    outputs: Vec<Record>,
 }
 
 impl Seen {
@@ -49,27 +59,50 @@ impl Seen {
         self.lock().began.get_or_insert_with(Instant::now);
     }
 
-    fn committed(&self, slice: u32, position: Offset, outputs: Vec<Record>) {
+    fn committed(&self, slice: u32, position: Offset, published: Published) {
         let mut state = self.lock();
         state.positions.insert(slice, position);
-        state.outputs.entry(slice).or_default().extend(outputs);
+        state.outputs.entry(slice).or_default().extend(published.outputs);
+        state.transitions += published.transitions;
         let done = state.positions.values().sum();
         state.marks.push((Instant::now(), done));
         self.done.store(done, Ordering::Relaxed);
     }
 
-    /// What was committed when, and what was published with it, by slice.
-    pub fn take(&self) -> (Timeline, BTreeMap<u32, Vec<Record>>, u64) {
-        let state = std::mem::take(&mut *self.lock());
-        let timeline = Timeline { began: state.began.unwrap_or_else(Instant::now), marks: state.marks };
-        (timeline, state.outputs, state.failed)
+    fn published(&self, outputs: &[Record]) -> Published {
+        let transitions = outputs.iter().filter(|record| record.topic == Topic::Transitions).count() as u64;
+        Published { transitions, outputs: if self.keeps { outputs.to_vec() } else { Vec::new() } }
     }
+
+    /// All of it.
+    pub fn take(&self) -> Taken {
+        let State { began, marks, outputs, transitions, failed, .. } = std::mem::take(&mut *self.lock());
+        let timeline = Timeline { began: began.unwrap_or_else(Instant::now), marks };
+        Taken { timeline, outputs, transitions, failed }
+    }
+}
+
+/// What was seen of stages, in the end.
+pub struct Taken {
+    /// What was committed when.
+    pub timeline: Timeline,
+    /// What was published, by slice, if that was kept.
+    pub outputs: BTreeMap<u32, Vec<Record>>,
+    /// How many transitions were.
+    pub transitions: u64,
+    /// Commits that failed.
+    pub failed: u64,
 }
 
 impl Watched {
     /// Looks at what stages do with this log, whose partitions' offsets have no holes in their first input.
     pub fn new(log: SharedLog) -> Self {
         Self { log, seen: Arc::default() }
+    }
+
+    /// The same, and keeps what they publish.
+    pub fn keeping(log: SharedLog) -> Self {
+        Self { log, seen: Arc::new(Seen { keeps: true, ..Seen::default() }) }
     }
 }
 
@@ -146,12 +179,12 @@ impl Committer for WatchedCommitter {
     fn commit(&self, commit: Commit) -> BoxFuture<'static, Result<(), Lost>> {
         let seen = Arc::clone(&self.seen);
         let (slice, position) = (commit.slice, commit.positions.first().copied().unwrap_or(0));
-        let outputs = commit.outputs.clone();
+        let published = seen.published(&commit.outputs);
         let committed = self.committer.commit(commit);
         async move {
             let result = committed.await;
             match &result {
-                Ok(()) => seen.committed(slice, position, outputs),
+                Ok(()) => seen.committed(slice, position, published),
                 Err(_) => seen.lock().failed += 1,
             }
             result

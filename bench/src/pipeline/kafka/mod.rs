@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use super::timeline::{Timeline, median};
 use super::transactions::spent;
-use super::watched::{Watched, wait_for};
+use super::watched::{Taken, Watched, wait_for};
 use crate::e2e::check::{reference, transitions_are_right};
 use crate::e2e::observe::{Observed, Seen};
 use crate::e2e::town::Town;
@@ -138,7 +138,7 @@ impl Bench {
         let mut same =
             Check::new("every run published as many transitions as the first, or what the first did");
         // The first round warms the servers up; its evaluator is the example, and is checked.
-        let (example, first) = self.evaluate().await?;
+        let (example, first) = self.evaluate(Watched::keeping).await?;
         let transitions = self.transitions_are_right(&example)?;
         let published = [first.published, example.outputs.iter().map(|of| of.len() as u64).sum()];
         let (kafka, log) = self.open().await?;
@@ -150,7 +150,7 @@ impl Bench {
             for kind in turns.filter(|kind| round > 0 || *kind != Kind::Evaluator) {
                 self.bar.set_message(kind.name());
                 let run = match kind {
-                    Kind::Evaluator => self.evaluate().await?.1,
+                    Kind::Evaluator => self.evaluate(Watched::new).await?.1,
                     Kind::Null => self.null(&mut null, Guarantee::ExactlyOnce).await?,
                     Kind::NullAtLeastOnce => self.null(&mut null, Guarantee::AtLeastOnce).await?,
                 };
@@ -190,10 +190,10 @@ impl Bench {
         Ok((log, shared))
     }
 
-    async fn evaluate(&self) -> Result<(Example, Run), BoxError> {
+    async fn evaluate(&self, watch: fn(SharedLog) -> Watched) -> Result<(Example, Run), BoxError> {
         let (kafka, log) = self.open().await?;
         self.read_once(&kafka, &log).await?;
-        let watched = Watched::new(log);
+        let watched = watch(log);
         let seen = Arc::clone(&watched.seen);
         let log: SharedLog = Arc::new(watched);
         let (shutdown, before, cpu) = (Shutdown::new(), self.transactions(), process_cpu_seconds());
@@ -214,15 +214,13 @@ impl Bench {
         done?;
         log.close().await;
         kafka.baseline().remove(&["geopush.geofence", WARM_UP]).await?;
-        let (timeline, mut by_slice, failed) = seen.take();
+        let Taken { timeline, outputs: mut by_slice, transitions: published, failed } = seen.take();
         if failed > 0 {
             return Err(format!("{failed} commits failed; look after the brokers").into());
         }
         let slices = 0..log.partitions(Topic::Pings);
         let outputs: Vec<Vec<Record>> =
             slices.map(|slice| by_slice.remove(&slice).unwrap_or_default()).collect();
-        let transitions = outputs.iter().flatten().filter(|record| record.topic == Topic::Transitions);
-        let published = transitions.count() as u64;
         let at_once = (self.plan.pings as u64).div_ceil(transactions.max(1));
         Ok((Example { outputs, at_once }, Run { timeline, published, transactions, cpu_s }))
     }

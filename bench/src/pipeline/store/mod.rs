@@ -169,7 +169,7 @@ impl Bench {
         shutdown.request();
         stage.await??;
         done?;
-        Ok(seen.take().0)
+        Ok(seen.take().timeline)
     }
 
     async fn by_driver(&self, rows: &Arc<Vec<DeliveryRow>>, bar: &ProgressBar) -> Result<Timeline, BoxError> {

@@ -339,3 +339,55 @@ fn take(
 fn size(record: &Received) -> usize {
     record.key.len() + record.value.as_ref().map_or(0, Bytes::len)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(input: &mut Input, records: usize, bytes: usize) -> usize {
+        let value = Some(Bytes::from(vec![0; bytes]));
+        let record = Received { offset: 0, appended_at_ms: 7, key: Bytes::new(), value, trace: None };
+        let filled =
+            (0..records).filter(|_| input.take(Received { offset: input.next, ..record.clone() })).count();
+        assert_eq!(input.full.len(), filled);
+        filled
+    }
+
+    #[test]
+    fn what_a_paused_input_holds_comes_in_batches_one_after_the_other() {
+        let mut input = Input { next: 100, ..Input::default() };
+        assert_eq!(take(&mut input, 2 * BATCH_RECORDS + 3, 1), 2);
+        let batches = input.batches(0);
+        let firsts: Vec<_> = batches.iter().map(|batch| batch.records[0].offset).collect();
+        let nexts: Vec<_> = batches.iter().map(|batch| batch.next).collect();
+        assert_eq!((firsts, nexts), (vec![100, 4_100, 8_100], vec![4_100, 8_100, 8_103]));
+        assert!(input.is_empty() && input.batches(0).is_empty());
+    }
+
+    #[test]
+    fn a_batch_ends_with_the_record_that_brings_it_to_its_bytes() {
+        let mut input = Input::default();
+        assert_eq!(take(&mut input, 3, BATCH_BYTES / 2), 1);
+        let sizes: Vec<_> = input.batches(0).iter().map(|batch| batch.records.len()).collect();
+        assert_eq!(sizes, [2, 1]);
+    }
+
+    #[test]
+    fn an_input_holds_much_by_records_or_by_bytes_until_they_are_handed_on() {
+        for (records, bytes) in [(HELD_RECORDS, 1), (4, HELD_BYTES / 4)] {
+            let mut input = Input::default();
+            take(&mut input, records - 1, bytes);
+            assert!(!input.holds_much());
+            input.take(Received {
+                offset: input.next,
+                appended_at_ms: 7,
+                key: Bytes::new(),
+                value: Some(vec![0; bytes].into()),
+                trace: None,
+            });
+            assert!(input.holds_much());
+            input.batches(0);
+            assert!(!input.holds_much());
+        }
+    }
+}
