@@ -195,7 +195,8 @@ fn who_waits_for_its_own_provider_takes_nothing_from_others() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whoever comes when, and however much passes: from the time when all are there, each has its part.
+    /// Whoever comes when, and however much passes: soon after all are there, each has its part. It takes as long as
+    /// what is in line takes some times over, so that it takes longer where less passes.
     #[test]
     fn each_has_its_part_whoever_comes_when(
         arrivals in prop::collection::vec((1_u32..=10, 0_u64..1_000), 2..6),
