@@ -92,7 +92,7 @@ impl<'a> Work<'a> {
                     self.judge_members().await?;
                     drop(turn);
                 }
-                Ok(()) = zones_changed.changed() => self.catch_up_with(&self.stage.feed.now()),
+                Ok(()) = zones_changed.changed() => self.catch_up(),
             }
         }
         if self.uncommitted_pings > 0 {
@@ -156,6 +156,7 @@ impl<'a> Work<'a> {
 
     /// Judges pings by the zones of one moment, and before that their devices by every change that led to it.
     fn judge(&mut self, group: &[InHand], effects: &mut Effects) {
+        self.catch_up();
         let zones = self.stage.feed.now();
         self.catch_up_with(&zones);
         if !self.zone_changes.is_empty() {
@@ -189,7 +190,21 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Takes in the zone changes since the last time.
+    /// Takes in the zone changes since the last time. It takes a while to find who is in a zone, and others may go on
+    /// changing zones meanwhile.
+    fn catch_up(&mut self) {
+        let zones = self.stage.feed.now();
+        let (taken, next) = (self.zone_changes.taken(), zones.next());
+        match zones.since(taken) {
+            News::Changes(changes) => {
+                drop(zones);
+                self.zone_changes.take(changes, next, &self.state);
+            }
+            News::TooMany => self.reconcile_zones(&zones),
+        }
+    }
+
+    /// Takes in what is left of them, so that this slice is where these zones are.
     fn catch_up_with(&mut self, zones: &Zones<'_>) {
         let taken = self.zone_changes.taken();
         if taken >= zones.next() {
