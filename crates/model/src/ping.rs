@@ -35,14 +35,6 @@ impl Ping {
     pub fn key(&self) -> DeviceKey {
         DeviceKey { tenant: self.tenant, device: self.device.clone() }
     }
-
-    /// Decodes as [`Wire::decode`] does, into the room of another ping's fixes: for whoever takes very many.
-    ///
-    /// # Errors
-    /// As it has.
-    pub fn decode_into(room: Vec<Fix>, bytes: &[u8]) -> Result<Self, WireError> {
-        read::ping(bytes, room)
-    }
 }
 
 impl Wire for Ping {
@@ -51,7 +43,7 @@ impl Wire for Ping {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, WireError> {
-        read::ping(bytes, Vec::new())
+        read::ping(bytes)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use geopush_log::{Offset, Record, Topic, TraceId};
 use geopush_model::{
-    DeviceEntry, DeviceKey, DeviceState, Fix, Ping, PingKind, TenantId, UnixMillis, Wire, ZoneId,
+    DeviceEntry, DeviceKey, DeviceState, Ping, PingKind, TenantId, UnixMillis, Wire, ZoneId,
 };
 
 use super::effects::Effects;
@@ -282,14 +282,6 @@ impl SliceState {
 }
 
 impl InHand {
-    /// The room of its fixes.
-    pub(super) fn into_room(self) -> Option<Vec<Fix>> {
-        match self.ping.kind {
-            PingKind::Fixes(fixes) => Some(fixes),
-            PingKind::Forget => None,
-        }
-    }
-
     fn is_of_fixes(&self) -> bool {
         matches!(self.ping.kind, PingKind::Fixes(_))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use geopush_log::{Batch, Offset, Received, Record, Slice, StageError, Topic, rejected};
-use geopush_model::{DeviceKey, Fix, Ping, UnixMillis, ZoneId};
+use geopush_model::{DeviceKey, Ping, UnixMillis, Wire as _, ZoneId};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::PollSemaphore;
 
@@ -25,8 +25,6 @@ const COMMIT_AFTER: Duration = Duration::from_secs(1);
 const COMMIT_AFTER_PINGS: usize = 5_000;
 /// So many pings are decoded before they are evaluated together.
 const GROUP: usize = 64;
-/// Room for so many fixes is kept for the next ping.
-const ROOM: usize = 16;
 /// A flush interval has this many steps.
 const FLUSH_STEPS: u32 = 32;
 /// How often silences are looked for.
@@ -46,8 +44,6 @@ pub(super) struct Work<'a> {
     committed_at: Instant,
     uncommitted_pings: usize,
     flush: FlushClock,
-    /// Of pings that are judged, for the next ones' fixes.
-    rooms: Vec<Vec<Fix>>,
 }
 
 impl<'a> Work<'a> {
@@ -64,7 +60,6 @@ impl<'a> Work<'a> {
             committed_at: Instant::now(),
             uncommitted_pings: 0,
             flush: FlushClock::new(stage.config.flush_interval),
-            rooms: Vec::new(),
         };
         work.reconcile_zones(&stage.feed.now());
         Ok(work)
@@ -125,10 +120,9 @@ impl<'a> Work<'a> {
         self.commit_position_if_due().await
     }
 
-    fn decode(&mut self, record: &Received, effects: &mut Effects) -> Option<Ping> {
-        let room = self.rooms.pop().unwrap_or_default();
+    fn decode(&self, record: &Received, effects: &mut Effects) -> Option<Ping> {
         let decoded = match &record.value {
-            Some(value) => Ping::decode_into(room, value).map_err(|error| error.to_string()),
+            Some(value) => Ping::decode(value).map_err(|error| error.to_string()),
             None => Err("a ping has a value".to_owned()),
         };
         let rejected = |reason: String| {
@@ -149,8 +143,7 @@ impl<'a> Work<'a> {
         self.judge(group, effects);
         self.uncommitted_pings += group.len();
         self.position = next;
-        let left = group.drain(..).filter_map(InHand::into_room);
-        self.rooms.extend(left.filter(|room| room.capacity() <= ROOM));
+        group.clear();
         self.commit_if_enough(effects).await
     }
 
@@ -194,14 +187,12 @@ impl<'a> Work<'a> {
     /// changing zones meanwhile.
     fn catch_up(&mut self) {
         let zones = self.stage.feed.now();
-        let (taken, next) = (self.zone_changes.taken(), zones.next());
-        match zones.since(taken) {
-            News::Changes(changes) => {
-                drop(zones);
-                self.zone_changes.take(changes, next, &self.state);
-            }
-            News::TooMany => self.reconcile_zones(&zones),
-        }
+        let next = zones.next();
+        let News::Changes(changes) = zones.since(self.zone_changes.taken()) else {
+            return self.reconcile_zones(&zones);
+        };
+        drop(zones);
+        self.zone_changes.take(changes, next, &self.state);
     }
 
     /// Takes in what is left of them, so that this slice is where these zones are.

@@ -8,8 +8,7 @@ use super::{Ping, PingKind};
 use crate::wire;
 use crate::{Fix, TenantId, UnixMillis, WireError};
 
-/// `room` is where the fixes go, if there are any.
-pub(super) fn ping(bytes: &[u8], mut room: Vec<Fix>) -> Result<Ping, WireError> {
+pub(super) fn ping(bytes: &[u8]) -> Result<Ping, WireError> {
     let (mut tenant, mut device, mut received_at, mut kind) = (&[][..], "", UnixMillis(0), None);
     // Of a fix that a later word may still take back.
     let mut wrong = None;
@@ -22,10 +21,7 @@ pub(super) fn ping(bytes: &[u8], mut room: Vec<Fix>) -> Result<Ping, WireError> 
             4 => {
                 let mut all = match kind.take() {
                     Some(PingKind::Fixes(fixes)) => fixes,
-                    Some(PingKind::Forget) | None => {
-                        room.clear();
-                        std::mem::take(&mut room)
-                    }
+                    Some(PingKind::Forget) | None => Vec::new(),
                 };
                 wrong = wrong.or(fixes(fields.bytes(wire_type)?, &mut all)?);
                 kind = Some(PingKind::Fixes(all));
