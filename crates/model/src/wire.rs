@@ -6,8 +6,10 @@ use uuid::Uuid;
 
 use crate::{DeviceId, UnixMillis};
 
+mod read;
 mod write;
 
+pub(crate) use read::Fields;
 pub(crate) use write::Writer;
 
 /// The generated types, private to this crate.

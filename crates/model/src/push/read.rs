@@ -3,11 +3,10 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
-use prost::encoding::{WireType, decode_key, decode_varint};
 use uuid::Uuid;
 
 use super::{Origin, Provider, Push, Source};
-use crate::wire::{self, v1};
+use crate::wire::{self, Fields, v1};
 use crate::{CampaignId, CauseId, Message, PushId, SendId, TenantId, UnixMillis, Wire as _, WireError};
 
 /// So many messages are known: campaigns take turns, and one whose every push is another has none to lose.
@@ -65,26 +64,25 @@ struct Record<'a> {
 
 impl<'a> Record<'a> {
     fn of(bytes: &'a [u8]) -> Option<Self> {
-        use WireType::{LengthDelimited, Varint};
-        let (mut record, mut message, mut left) = (Self::default(), None, bytes);
-        while !left.is_empty() {
-            match decode_key(&mut left).ok()? {
-                (1, LengthDelimited) => record.id = field(&mut left)?,
-                (2, LengthDelimited) => record.tenant = field(&mut left)?,
-                (3, LengthDelimited) => record.device = text(&mut left)?,
-                (4, LengthDelimited) if record.origin.is_none() => {
-                    record.origin = Some(origin(field(&mut left)?)?);
+        let (mut record, mut message, mut fields) = (Self::default(), None, Fields::of(bytes));
+        while let Some((tag, wire_type)) = fields.next().ok()? {
+            match tag {
+                1 => record.id = fields.bytes(wire_type).ok()?,
+                2 => record.tenant = fields.bytes(wire_type).ok()?,
+                3 => record.device = fields.text(wire_type).ok()?,
+                4 if record.origin.is_none() => {
+                    record.origin = Some(origin(fields.bytes(wire_type).ok()?)?);
                 }
-                (5, LengthDelimited) => record.app = text(&mut left)?,
+                5 => record.app = fields.text(wire_type).ok()?,
                 // Of a number that is too long the lower half counts.
-                (6, Varint) => record.provider = decode_varint(&mut left).ok()? as i32,
-                (7, LengthDelimited) => record.token = text(&mut left)?,
-                (8, LengthDelimited) if message.is_none() => message = Some(field(&mut left)?),
-                (9, Varint) => record.created_at = signed(&mut left)?,
-                (10, Varint) => record.expires_at = signed(&mut left)?,
-                (11, Varint) => record.received_at = signed(&mut left)?,
-                (12, Varint) => record.token_at = signed(&mut left)?,
-                (13, LengthDelimited) => record.variant = Some(text(&mut left)?),
+                6 => record.provider = fields.number(wire_type).ok()? as i32,
+                7 => record.token = fields.text(wire_type).ok()?,
+                8 if message.is_none() => message = Some(fields.bytes(wire_type).ok()?),
+                9 => record.created_at = fields.signed(wire_type).ok()?,
+                10 => record.expires_at = fields.signed(wire_type).ok()?,
+                11 => record.received_at = fields.signed(wire_type).ok()?,
+                12 => record.token_at = fields.signed(wire_type).ok()?,
+                13 => record.variant = Some(fields.text(wire_type).ok()?),
                 _ => return None,
             }
         }
@@ -112,13 +110,13 @@ impl<'a> Record<'a> {
     }
 }
 
-fn origin(mut left: &[u8]) -> Option<Origin> {
-    let (mut campaign, mut send, mut cause) = (None, None, &[][..]);
-    while !left.is_empty() {
-        match decode_key(&mut left).ok()? {
-            (1, WireType::LengthDelimited) => campaign = Some(field(&mut left)?),
-            (2, WireType::LengthDelimited) => send = Some(field(&mut left)?),
-            (3, WireType::LengthDelimited) => cause = field(&mut left)?,
+fn origin(bytes: &[u8]) -> Option<Origin> {
+    let (mut campaign, mut send, mut cause, mut fields) = (None, None, &[][..], Fields::of(bytes));
+    while let Some((tag, wire_type)) = fields.next().ok()? {
+        match tag {
+            1 => campaign = Some(fields.bytes(wire_type).ok()?),
+            2 => send = Some(fields.bytes(wire_type).ok()?),
+            3 => cause = fields.bytes(wire_type).ok()?,
             _ => return None,
         }
     }
@@ -132,23 +130,6 @@ fn origin(mut left: &[u8]) -> Option<Origin> {
 
 fn uuid(bytes: &[u8]) -> Option<Uuid> {
     Uuid::from_slice(bytes).ok()
-}
-
-fn field<'a>(left: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = usize::try_from(decode_varint(left).ok()?).ok()?;
-    let (field, rest) = left.split_at_checked(length)?;
-    *left = rest;
-    Some(field)
-}
-
-fn text<'a>(left: &mut &'a [u8]) -> Option<&'a str> {
-    std::str::from_utf8(field(left)?).ok()
-}
-
-/// Written as a `sint64`.
-fn signed(left: &mut &[u8]) -> Option<i64> {
-    let zigzag = decode_varint(left).ok()?;
-    Some((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())
 }
 
 #[cfg(test)]
