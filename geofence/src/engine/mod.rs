@@ -5,6 +5,7 @@ mod device;
 mod devices;
 mod index;
 mod meeting;
+mod memory;
 mod reference;
 mod rules;
 mod safe_box;

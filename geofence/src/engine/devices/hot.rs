@@ -51,12 +51,6 @@ impl Hot {
         self.key == hash.rest()
     }
 
-    /// Something of the line, to have asked the memory for it.
-    #[inline]
-    pub(super) fn touch(&self) -> u32 {
-        self.key[0]
-    }
-
     /// Where its member part is.
     #[inline]
     pub(super) fn member(&self) -> Option<u32> {

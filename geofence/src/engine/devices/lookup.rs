@@ -1,6 +1,7 @@
 //! Where the devices' lines are, by their hashes.
 
 use super::DeviceHash;
+use crate::engine::memory::ask;
 
 /// From hashes to places: 8 bytes an entry, the tag and the place.
 ///
@@ -40,11 +41,11 @@ impl Lookup {
         self.len
     }
 
-    /// Something that a search for the hash will read first, to have asked the memory for it.
+    /// Asks the memory for what a search for the hash reads first.
     #[inline]
-    pub(super) fn touch(&self, hash: DeviceHash) -> u32 {
+    pub(super) fn ask(&self, hash: DeviceHash) {
         let table = self.table(hash);
-        table.lines[table.line_of(hash.tag())].places[0]
+        ask(&table.lines[table.line_of(hash.tag())]);
     }
 
     /// The place of a hash, or of another one with the same tag; right all but once in a billion times.

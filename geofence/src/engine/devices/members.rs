@@ -7,6 +7,7 @@ use geopush_model::{Fix, UnixMillis, ZoneId};
 use super::Slot;
 use super::chunked::Chunked;
 use super::looks::Looks;
+use crate::engine::memory::ask;
 use crate::engine::{Device, Rules};
 
 /// The members' parts, and when to look whether a member has fallen silent.
@@ -32,11 +33,14 @@ impl Members {
         Self { parts: Chunked::new(), free: Vec::new(), looks: Looks::default() }
     }
 
-    /// Something of a member's part, to have asked the memory for it.
+    /// Asks the memory for what [`Self::remember`] reads and changes.
     #[inline]
-    pub(super) fn touch(&self, place: u32) -> i64 {
-        let member = self.part(place);
-        member.dwell_at.0 ^ member.device.last_fix.time.0
+    pub(super) fn ask(&self, place: u32) {
+        if let Some(member) = &self.parts[place] {
+            ask(&member.dwell_at);
+            ask(&member.device.last_fix);
+            ask(&member.device.last_fix.id);
+        }
     }
 
     pub(super) fn device(&self, place: u32) -> &Device {

@@ -1,12 +1,12 @@
 //! Pings: most change nothing, and their device's line says so.
 
-use std::hint::black_box;
 use std::ops::AddAssign;
 
 use geopush_model::{DeviceId, DeviceKey, Fix, TenantId, UnixMillis};
 
 use super::settle::Unsure;
 use super::{DeviceHash, Devices, Slot};
+use crate::engine::memory::ask;
 use crate::engine::safe_box::SafeBox;
 use crate::engine::{FixOutcome, Said, ZoneIndex};
 
@@ -82,23 +82,32 @@ impl Counts {
     }
 }
 
-/// So many arrivals are looked up together: enough to wait for their memory at the same time, few enough to be still
-/// in the cache when their turn comes.
+/// So many arrivals go through the steps together: enough for the memory to be busy with all of them while the step
+/// before is done for as many others, few enough to be still in the cache when their turn comes.
 const GROUP: usize = 32;
+
+/// Where a group's devices most likely are.
+type Slots = [Option<Slot>; GROUP];
 
 impl Devices {
     /// Takes pings; a device's in order.
     ///
-    /// In groups: first all their entries in the lookup are asked of the memory, then all their lines, then what the
-    /// lines name, so that the processor waits for the memory of many pings at a time. Only then a glance at each line
-    /// decides most of them. The others are put off until there are [enough](super::settle) to be asked about side by
-    /// side.
+    /// In groups, each in three steps: its entries in the lookup are asked of the memory, then its devices' lines, then
+    /// what the lines name. While the memory answers one group, the group before takes its next step: nothing waits.
+    /// Then a glance at each line decides most pings. The others are put off until there are [enough](super::settle) to
+    /// be asked about side by side.
     pub fn take<'a>(&mut self, zones: &ZoneIndex, arrivals: &'a [Arrival<'a>], out: &mut Outcomes) {
+        let group = |number: usize| arrivals.chunks(GROUP).nth(number).unwrap_or_default();
         let mut unsure = Vec::with_capacity(GROUP);
-        for (group, first) in arrivals.chunks(GROUP).zip((0..).step_by(GROUP)) {
-            let slots = self.ask_early(zones, group);
-            for ((arrival, slot), number) in group.iter().zip(slots).zip(first..) {
-                // A device that was not here when the group was looked up may be by now.
+        self.ask_for_entries(group(0));
+        self.ask_for_entries(group(1));
+        let mut slots = self.ask_for_lines(group(0));
+        for (number, arrivals) in arrivals.chunks(GROUP).enumerate() {
+            self.ask_for_entries(group(number + 2));
+            let next = self.ask_for_lines(group(number + 1));
+            self.ask_for_the_rest(zones, &slots);
+            for ((arrival, slot), number) in arrivals.iter().zip(slots).zip(number * GROUP..) {
+                // A device that was not here when it was looked up may be by now, and one that was may not.
                 let slot = slot.filter(|slot| self.lines[slot.0].is_of(arrival.hash));
                 let decided = slot.map_or(0, |slot| self.glance_at(zones, slot, arrival, arrival.fixes, out));
                 if decided < arrival.fixes.len() {
@@ -108,26 +117,31 @@ impl Devices {
             if unsure.len() >= Unsure::ENOUGH {
                 self.settle(zones, &mut unsure, out);
             }
+            slots = next;
         }
         self.settle(zones, &mut unsure, out);
     }
 
-    /// Reads what the group's turn will need, and says where its devices most likely are. Each loop does next to
-    /// nothing but read, so that all its reads are under way at once; `black_box` keeps the compiler from leaving out
-    /// what is read for that alone.
-    fn ask_early(&self, zones: &ZoneIndex, group: &[Arrival<'_>]) -> [Option<Slot>; GROUP] {
-        black_box(group.iter().fold(0, |sum, arrival| sum ^ self.lookup.touch(arrival.hash)));
+    fn ask_for_entries(&self, group: &[Arrival<'_>]) {
+        group.iter().for_each(|arrival| self.lookup.ask(arrival.hash));
+    }
+
+    fn ask_for_lines(&self, group: &[Arrival<'_>]) -> Slots {
         let mut slots = [None; GROUP];
         for (slot, arrival) in slots.iter_mut().zip(group) {
             *slot = self.lookup.likely(arrival.hash).map(Slot);
         }
-        let lines = || slots.iter().flatten().map(|slot| &self.lines[slot.0]);
-        black_box(lines().fold(0, |sum, line| sum ^ line.touch()));
-        black_box(lines().fold(0, |sum, line| {
-            let member = line.member().map_or(0, |place| self.members.touch(place));
-            sum ^ member ^ i64::from(zones.is_current(line.stamp))
-        }));
+        slots.iter().flatten().for_each(|slot| ask(&self.lines[slot.0]));
         slots
+    }
+
+    fn ask_for_the_rest(&self, zones: &ZoneIndex, slots: &Slots) {
+        for line in slots.iter().flatten().map(|slot| &self.lines[slot.0]) {
+            if let Some(place) = line.member() {
+                self.members.ask(place);
+            }
+            zones.ask_epoch(line.stamp.tile);
+        }
     }
 
     /// Deals with the first of a device's fixes, as long as they change nothing but the last fix, and says how many

@@ -91,6 +91,12 @@ impl ZoneIndex {
         self.tiles.is_current(stamp)
     }
 
+    /// Asks the memory for what [`Self::is_current`] reads.
+    #[inline]
+    pub(super) fn ask_epoch(&self, tile: TileId) {
+        self.tiles.ask_epoch(tile);
+    }
+
     /// The tenant's zones round a position. `hint`: a tile that answered before; where the position is still in its
     /// region, no cell and no hash is computed.
     pub fn around(&self, tenant: TenantId, position: Position, hint: Option<TileId>) -> Around<'_> {

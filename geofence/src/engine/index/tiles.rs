@@ -9,6 +9,7 @@ use h3o::CellIndex;
 
 use super::node::Node;
 use super::region::Region;
+use crate::engine::memory::ask;
 
 /// A tile of the index, for as long as the index lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -110,6 +111,15 @@ impl Tiles {
         let (chunk, place) = Self::place(id);
         let chunk = self.chunks[chunk].get().expect("a number that was given");
         Stamp { tile: id, epoch: chunk.epochs[place].load(Ordering::Acquire) }
+    }
+
+    /// Asks the memory for what [`Self::is_current`] reads.
+    #[inline]
+    pub fn ask_epoch(&self, id: TileId) {
+        let (chunk, place) = Self::place(id);
+        if let Some(chunk) = self.chunks.get(chunk).and_then(OnceLock::get) {
+            ask(&chunk.epochs[place]);
+        }
     }
 
     /// Whether a tile is still in this state.
