@@ -115,9 +115,10 @@ impl ZoneIndex {
         };
         in_cell().unwrap_or_else(|| {
             let area = region.area_round(position).expect("a region holds its cell");
+            // Before the look for the tenant: one that comes between the two makes it stale.
+            let nobody = self.tiles.stamp(self.nobody);
             let Some(known) = self.tenants.get(tenant) else {
-                let stamp = self.tiles.stamp(self.nobody);
-                return Around::new(self, tenant, stamp, self.nothing(), area, position);
+                return Around::new(self, tenant, nobody, self.nothing(), area, position);
             };
             let stamp = self.tiles.stamp(known.void);
             // The huge zones before another look for a tile: a zone that becomes small meanwhile is then in either.
