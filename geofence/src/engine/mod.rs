@@ -16,7 +16,7 @@ mod zones;
 
 pub use device::{Device, Stay};
 pub use devices::{Arrival, Counts, DeviceHash, Devices, Outcomes, Slot};
-pub use index::{Around, Stamp, TileId, ZoneIndex};
+pub use index::{Around, Replaced, Stamp, TileId, Update, ZoneIndex};
 pub use reference::Reference;
 pub use rules::Rules;
 pub use said::{Occasion, Said};

@@ -2,19 +2,21 @@
 //! members.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use geopush_log::{Offset, Received};
 use geopush_model::{Wire, Zone, ZoneId};
 use tokio::sync::watch;
 
-use crate::engine::{ZoneChange, ZoneIndex};
+use crate::engine::{Update, ZoneChange, ZoneIndex};
 
 /// All zones as the topic says, shared by a process's slices.
 pub(super) struct ZoneFeed {
     index: ZoneIndex,
     /// Whoever holds it has the index stand still.
     known: RwLock<Known>,
+    /// Held by whoever changes the index and what is known, from before it looks at them.
+    changing: Mutex<()>,
     applied: watch::Sender<Offset>,
 }
 
@@ -45,30 +47,48 @@ impl ZoneFeed {
     const KEPT: usize = 10_000;
 
     pub(super) fn new() -> Self {
-        Self { index: ZoneIndex::default(), known: RwLock::default(), applied: watch::Sender::new(0) }
+        Self {
+            index: ZoneIndex::default(),
+            known: RwLock::default(),
+            changing: Mutex::default(),
+            applied: watch::Sender::new(0),
+        }
     }
 
     /// Applies records of the topic, in order: one at a time, so that no ping waits for more than one.
     pub(super) fn apply(&self, records: &[Received]) {
         for record in records {
-            // What costs most, preparing a shape, keeps nobody waiting.
-            let change = self.now().known.read(record).map(Arc::new);
-            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            if let Some(change) = change {
-                if known.started {
-                    self.index.apply([change.as_ref()]);
-                }
-                known.take(record.offset, change);
-            }
-            known.next = record.offset + 1;
+            self.apply_one(record);
         }
         let Known { live, next, .. } = &*self.now().known;
         metrics::gauge!("geopush_geofence_zones").set(*live as f64);
         self.applied.send_replace(*next);
     }
 
+    /// What takes long keeps nobody waiting: preparing the shape, working out what becomes of the index, and freeing
+    /// what it was.
+    fn apply_one(&self, record: &Received) {
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (change, started) = {
+            let known = self.now().known;
+            (known.read(record).map(Arc::new), known.started)
+        };
+        let to_index = change.as_deref().filter(|_| started);
+        let update = to_index.map(|change| self.index.prepare([change]));
+        let replaced = {
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            if let Some(change) = change {
+                known.take(record.offset, change);
+            }
+            known.next = record.offset + 1;
+            update.map(Update::publish)
+        };
+        drop(replaced);
+    }
+
     /// Builds the index of what was applied so far, in one go, and keeps it up from here.
     pub(super) fn start(&self) {
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.started = true;
         self.index.apply(known.latest.values().map(|(_, change)| change.as_ref()));

@@ -101,3 +101,25 @@ fn what_was_said_before_a_change_is_not_current_after_it() {
         }
     });
 }
+
+#[test]
+fn a_change_is_seen_once_it_is_published_and_not_before() {
+    for [before, after] in [[0, 1], [1, 2], [2, 0], [2, 2]] {
+        let index = ZoneIndex::default();
+        let [before, after] = [(1, before), (2, after)].map(|(v, size)| sized(TENANTS[0], v, RADII_M[size]));
+        index.apply([&before]);
+        let (stamp, said) = {
+            let around = index.around(TENANTS[0], here(), None);
+            (around.stamp(), Said::of(&around))
+        };
+        let update = index.prepare([&after]);
+        let now = || Said::of(&index.around(TENANTS[0], here(), None));
+        assert!(index.is_current(stamp) && now() == said);
+        drop(update);
+        assert!(index.is_current(stamp) && now() == said);
+        drop(index.prepare([&after]).publish());
+        assert!(!index.is_current(stamp));
+        let Said { covering, touching } = now();
+        assert_eq!([covering, touching].concat(), [(after.zone, 2)]);
+    }
+}

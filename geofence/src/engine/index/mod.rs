@@ -9,7 +9,8 @@
 //!   listed in those there are. Where a tenant has no tile, its void answers: one tile for all those cells.
 //!
 //! Readers never wait. What they read is replaced, never changed: a tile's tree by one store, the tables of the
-//! [`directory`] piece by piece. There is one writer at a time ([`apply`](self::apply)).
+//! [`directory`] piece by piece. There is one writer at a time: it works out a change ([`apply`](self::apply)),
+//! and then lets it be seen ([`update`]).
 //!
 //! H3 serves to name places. A cell is never taken for the union of finer ones, which it is not, and never for a shape:
 //! its region holds it with room to spare, and all that is decided is decided by regions and the zones' own geometry.
@@ -32,6 +33,7 @@ mod shards;
 mod spot;
 mod squares;
 mod tiles;
+mod update;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -43,15 +45,16 @@ use geopush_model::{TenantId, ZoneId};
 pub use around::Around;
 pub(super) use near::{Lies, Near};
 pub use tiles::{Stamp, TileId};
+pub use update::{Replaced, Update};
 
 use super::PreparedZone;
-use apply::Writer;
 use directory::{Tenants, TilesByCell, ZonesById};
 use node::Node;
 use placement::Place;
 use region::Region;
 use squares::Squares;
 use tiles::{Tile, Tiles};
+use update::Writer;
 
 /// All tenants' live zones. Readers never wait, whatever a writer does meanwhile.
 #[derive(Debug)]
