@@ -30,6 +30,8 @@ pub enum Scenario {
     Memory,
     /// 1M zones from cold; changes of live zones, and what they do to the pings meanwhile.
     Changes,
+    /// Zones of up to a country's size among 1M small ones.
+    Huge,
     /// 1M devices and 1M zones of 10,000 tenants.
     Realistic,
     /// The same with 10M devices.

@@ -5,6 +5,7 @@ mod cores;
 mod crowded;
 mod deep;
 mod growth;
+mod huge;
 mod memory;
 mod polygons;
 mod random;
@@ -69,6 +70,9 @@ pub fn run(run: &mut Run<'_>) -> Result<(), BoxError> {
     }
     if random {
         random::run_in_square(run)?;
+    }
+    if has(Scenario::Huge) {
+        huge::run(run)?;
     }
     if has(Scenario::Deep) {
         deep::run(run)?;

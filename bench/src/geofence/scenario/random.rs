@@ -12,7 +12,7 @@ use crate::progress;
 const DEVICES: usize = 1_000_000;
 const PINGS: usize = 2_000_000;
 /// A country's worth of shops: 1M zones on 1,000 x 1,000 km, of which every sixth place is in one.
-const ZONES_A_KM2: f64 = 1.0;
+pub const ZONES_A_KM2: f64 = 1.0;
 const LEAST_PINGS_A_SECOND: f64 = 1e6;
 
 /// Places drawn as people live, in the realistic world.
