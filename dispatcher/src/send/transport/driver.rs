@@ -13,12 +13,12 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use h2::client::{Connection, SendRequest};
 use h2::{Ping, PingPong};
-use tokio::io::BufWriter;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_rustls::client::TlsStream;
 
+use super::cork::{Cork, Corked};
 use super::keepalive::{KeepAlive, Tick};
 use super::patience::Patience;
 
@@ -42,12 +42,13 @@ const AT_ONCE: usize = 16;
 /// Answers and requests take turns so often before other connections have theirs.
 const ROUNDS: usize = 16;
 
-type Frames = Connection<BufWriter<TlsStream<TcpStream>>, Bytes>;
+type Frames = Connection<Corked<TlsStream<TcpStream>>, Bytes>;
 
 /// Drives one connection.
 pub struct Driver {
     /// None once it has ended: what is under way on it is told so.
     connection: Option<Frames>,
+    cork: Cork,
     /// Work that comes; none when there will be no more.
     coming: Option<mpsc::UnboundedReceiver<Work>>,
     working: FuturesUnordered<Work>,
@@ -65,8 +66,8 @@ pub struct Driver {
 impl Driver {
     pub(super) fn new(
         mut connection: Frames,
+        cork: Cork,
         requests: SendRequest<Bytes>,
-        streams: usize,
         keep_alive: KeepAlive,
         patience: Arc<Patience>,
         under_way: Arc<AtomicUsize>,
@@ -80,8 +81,10 @@ impl Driver {
         };
         let (ticks, looks) = (every(keep_alive.period()), every(patience.period()));
         let pings = connection.ping_pong();
+        let streams = connection.max_concurrent_send_streams();
         Self {
             connection: Some(connection),
+            cork,
             coming: Some(coming),
             working: FuturesUnordered::new(),
             requests: Some(requests),
@@ -124,7 +127,12 @@ impl Driver {
         if self.coming.is_none() {
             self.requests = None;
         }
-        if let Poll::Ready(ended) = Pin::new(&mut *connection).poll(cx) {
+        // All that there is to write is gathered first, and goes out together.
+        self.cork.put_in();
+        let gathered = Pin::new(&mut *connection).poll(cx);
+        self.cork.pull();
+        let written = if gathered.is_pending() { Pin::new(&mut *connection).poll(cx) } else { gathered };
+        if let Poll::Ready(ended) = written {
             return Poll::Ready(ended.map_err(|error| error.to_string()));
         }
         let streams = connection.max_concurrent_send_streams();

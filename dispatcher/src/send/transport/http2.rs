@@ -17,13 +17,13 @@ use h2::RecvStream;
 use h2::client::{self, SendRequest};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, StatusCode, Uri, uri};
-use tokio::io::BufWriter;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::Endpoint;
+use super::cork::Corked;
 use super::driver::{Driver, Work};
 use super::keepalive::KeepAlive;
 use super::patience::Patience;
@@ -129,12 +129,13 @@ impl Connector {
         if tls.get_ref().1.alpn_protocol().is_some_and(|protocol| protocol != b"h2") {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "the provider does not speak HTTP/2"));
         }
+        let io = Corked::with_capacity(WRITE, tls);
+        let cork = io.cork();
         let (requests, connection) = client::Builder::new()
             .initial_connection_window_size(CONNECTION_WINDOW)
             .initial_max_send_streams(UNTOLD_STREAMS)
             .enable_push(false)
-            // h2 writes each body by itself otherwise: a TLS record and a call of the system each.
-            .handshake(BufWriter::with_capacity(WRITE, tls))
+            .handshake(io)
             .await
             .map_err(io::Error::other)?;
         let under_way = Arc::new(AtomicUsize::new(0));
@@ -143,8 +144,8 @@ impl Connector {
         let keep_alive = KeepAlive::new(self.timeouts.ping, Instant::now());
         let driver = Driver::new(
             connection,
+            cork,
             requests.clone(),
-            UNTOLD_STREAMS,
             keep_alive,
             Arc::clone(&patience),
             Arc::clone(&under_way),

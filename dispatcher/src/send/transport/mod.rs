@@ -3,6 +3,7 @@
 //! A lane's [`Pool`] says which [`Connection`] carries a request and when there should be more of them or fewer; each
 //! connection is kept going by its [`Driver`].
 
+mod cork;
 mod driver;
 mod endpoint;
 mod http2;
