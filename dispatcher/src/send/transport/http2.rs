@@ -201,8 +201,8 @@ impl Connection {
     }
 
     async fn ask(&self, request: Request<()>, body: Bytes) -> Result<Answer, RequestError> {
+        // A handle of its own never has another request to wait for.
         let mut requests = self.requests.clone();
-        poll_fn(|cx| requests.poll_ready(cx)).await.map_err(closing)?;
         let (response, mut stream) = requests.send_request(request, body.is_empty()).map_err(closing)?;
         // Each handle is counted by the connection; this one has done its work.
         drop(requests);
