@@ -160,7 +160,9 @@ impl Lane {
             }
         };
         let mut headers = message.headers;
-        headers.extend(credential.clone().map(|credential| (AUTHORIZATION, credential)));
+        if let Some(credential) = &credential {
+            headers.insert(AUTHORIZATION, credential.clone());
+        }
         let in_flight = self.meters.begin();
         let answered = lease.post(&message.path, headers, message.body).await;
         let taken = in_flight.end();

@@ -1,6 +1,5 @@
 //! Every lane that is in use: made when a push wants it, made anew when its credentials change, closed when idle.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use geopush_model::{Provider, Push, TenantId, Weight};
 use geopush_registry::{AppCredentials, Directory};
+use hashbrown::HashMap;
 use tokio::time::Instant;
 
 use super::config::{BURST, LaneConfig};

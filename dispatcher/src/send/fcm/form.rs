@@ -15,8 +15,6 @@ use crate::send::seconds_left;
 const MAX_TTL_S: i64 = 28 * 86_400;
 /// The length of a UUID's text.
 const ID: usize = 36;
-/// The longest number of seconds.
-const SECONDS: usize = 20;
 /// Messages whose forms are kept: campaigns take turns, and one whose every push is another has none to lose.
 const KEPT: usize = 4;
 
@@ -112,46 +110,46 @@ impl Form {
 
     /// The body that sends `push`, whose message this is, at `now`.
     pub fn fill(&self, push: &Push, now: UnixMillis) -> Bytes {
-        let (mut id, mut ttl, mut expiration) = ([0; ID], Digits::default(), Digits::default());
+        let mut id = [0; ID];
         let id: &str = push.id.0.hyphenated().encode_lower(&mut id);
-        let ttl = ttl.of(seconds_left(push.expires_at, now).min(MAX_TTL_S));
-        let expiration = expiration.of(push.expires_at.0.div_euclid(1000).max(1));
+        let ttl = seconds_left(push.expires_at, now).min(MAX_TTL_S);
+        let expiration = push.expires_at.0.div_euclid(1000).max(1);
         let room = self.text.len() + push.token.len() + self.blanks.len() * (ID + 2);
         let (mut body, mut from) = (Vec::with_capacity(room), 0);
         for (at, blank) in &self.blanks {
             body.extend_from_slice(&self.text[from..*at]);
             from = *at;
-            let parts = match blank {
-                Blank::Token => {
-                    serde_json::to_writer(&mut body, &push.token).expect("a text always serialises");
-                    continue;
-                }
-                Blank::Id => [id, ""],
-                Blank::Ttl => [ttl, ""],
-                Blank::TtlDuration => [ttl, "s"],
-                Blank::Expiration => [expiration, ""],
-            };
-            body.push(b'"');
-            parts.iter().for_each(|part| body.extend_from_slice(part.as_bytes()));
-            body.push(b'"');
+            match blank {
+                Blank::Token => text(&mut body, &push.token),
+                Blank::Id => text(&mut body, id),
+                Blank::Ttl => digits(&mut body, ttl, ""),
+                Blank::TtlDuration => digits(&mut body, ttl, "s"),
+                Blank::Expiration => digits(&mut body, expiration, ""),
+            }
         }
         body.extend_from_slice(&self.text[from..]);
         body.into()
     }
 }
 
-/// A number's decimal digits.
-#[derive(Default)]
-struct Digits([u8; SECONDS]);
-
-impl Digits {
-    fn of(&mut self, number: i64) -> &str {
-        use io::Write as _;
-        let mut left = &mut self.0[..];
-        write!(left, "{number}").expect("the longest number fits");
-        let used = SECONDS - left.len();
-        std::str::from_utf8(&self.0[..used]).expect("digits are ASCII")
+/// A text in JSON.
+fn text(body: &mut Vec<u8>, text: &str) {
+    // All bytes are looked at, whatever the first say: that is done many at a time.
+    let special = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
+    if text.bytes().fold(false, |any, byte| any | special(byte)) {
+        return serde_json::to_writer(body, text).expect("a text always serialises");
     }
+    body.push(b'"');
+    body.extend_from_slice(text.as_bytes());
+    body.push(b'"');
+}
+
+/// A text of a number and its unit in JSON.
+fn digits(body: &mut Vec<u8>, number: i64, unit: &str) {
+    body.push(b'"');
+    serde_json::to_writer(&mut *body, &number).expect("a number always serialises");
+    body.extend_from_slice(unit.as_bytes());
+    body.push(b'"');
 }
 
 /// The forms of an app's messages of late.

@@ -29,6 +29,8 @@ use super::transport::{Answer, Connector, Endpoint};
 const URL: &str = "https://fcm.googleapis.com";
 /// Google's token endpoint.
 const TOKEN_URL: &str = "https://oauth2.googleapis.com/token";
+/// What a body is, and the credential that its lane adds.
+const HEADERS: usize = 2;
 
 /// Firebase, by Google's addresses or by those that apps may name.
 pub struct Firebase;
@@ -79,10 +81,11 @@ impl Fcm {
 #[async_trait]
 impl Provider for Fcm {
     fn message(&self, push: &Push, now: UnixMillis) -> Result<Message, Unsendable> {
-        let json = HeaderValue::from_static("application/json");
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(Message {
             path: self.path.clone(),
-            headers: HeaderMap::from_iter([(CONTENT_TYPE, json)]),
+            headers,
             body: self.forms.of(&push.message, message::form)?.fill(push, now),
         })
     }
