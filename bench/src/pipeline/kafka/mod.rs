@@ -1,13 +1,14 @@
 //! How fast the evaluator works off a backlog on Kafka, against a null stage: the same clients with the same settings,
 //! the same records in and out, and nothing in between.
 //!
-//! A round has one run of each kind: the evaluator, the null stage in transactions, the null stage at least once. Each
-//! run of the evaluator has topics of its own, filled alike and read once; the null stages leave nothing behind that the
+//! A round has one run of each kind: the evaluator, the null stage in transactions, the null stage at least once, and one
+//! that decodes each ping, which is what the goal leaves room for at most. Each run of the evaluator has topics of its own, filled alike and read once; the null stages leave nothing behind that the
 //! next would meet, and share theirs. They commit as many pings at once as the evaluator did.
 
 mod backlog;
 
 use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 use geopush_geofence::{Dependencies, GeofenceConfig};
 use geopush_log::baseline::{Baseline, Guarantee, NullStage};
 use geopush_log::{KafkaLog, KafkaOptions, Record, SharedLog, Topic};
-use geopush_model::{Transition, UnixMillis, Wire as _};
+use geopush_model::{Ping, Transition, UnixMillis, Wire as _};
 use geopush_service::BoxError;
 use geopush_service::clock::{Clock as _, SystemClock};
 use geopush_service::health::Health;
@@ -65,16 +66,18 @@ enum Kind {
     Evaluator,
     Null,
     NullAtLeastOnce,
+    NullThatReads,
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Evaluator, Self::Null, Self::NullAtLeastOnce];
+    const ALL: [Self; 4] = [Self::Evaluator, Self::Null, Self::NullAtLeastOnce, Self::NullThatReads];
 
     fn name(self) -> &'static str {
         match self {
             Self::Evaluator => "evaluator",
             Self::Null => "null stage",
             Self::NullAtLeastOnce => "null stage, at least once",
+            Self::NullThatReads => "null stage, pings decoded",
         }
     }
 }
@@ -151,8 +154,9 @@ impl Bench {
                 self.bar.set_message(kind.name());
                 let run = match kind {
                     Kind::Evaluator => self.evaluate(Watched::new).await?.1,
-                    Kind::Null => self.null(&mut null, Guarantee::ExactlyOnce).await?,
-                    Kind::NullAtLeastOnce => self.null(&mut null, Guarantee::AtLeastOnce).await?,
+                    Kind::Null => self.null(&mut null, Guarantee::ExactlyOnce, |_| ()).await?,
+                    Kind::NullAtLeastOnce => self.null(&mut null, Guarantee::AtLeastOnce, |_| ()).await?,
+                    Kind::NullThatReads => self.null(&mut null, Guarantee::ExactlyOnce, decode).await?,
                 };
                 let done = run.timeline.total();
                 all.compare(
@@ -235,18 +239,24 @@ impl Bench {
             inputs,
             at_once: WARM_UP_AT_ONCE,
             guarantee: Guarantee::AtLeastOnce,
+            look: |_| (),
         };
         let baseline = kafka.baseline();
         tokio::task::spawn_blocking(move || baseline.run(&stage, &AtomicU64::new(0))).await??;
         Ok(())
     }
 
-    async fn null(&self, null: &mut Null<'_>, guarantee: Guarantee) -> Result<Run, BoxError> {
+    async fn null(
+        &self,
+        null: &mut Null<'_>,
+        guarantee: Guarantee,
+        look: fn(&[u8]),
+    ) -> Result<Run, BoxError> {
         let group = format!("bench.null-{}", null.groups.len());
         null.groups.push(group.clone());
         let (inputs, outputs) = (null.inputs.clone(), null.example.outputs.clone());
         let at_once = null.example.at_once;
-        let stage = NullStage { group, input: Topic::Pings, inputs, outputs, at_once, guarantee };
+        let stage = NullStage { group, input: Topic::Pings, inputs, outputs, at_once, guarantee, look };
         let done = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&done);
         let shown = progress::follow(&self.bar, move || counted.load(Ordering::Relaxed));
@@ -299,6 +309,11 @@ impl Bench {
     }
 }
 
+/// The least that an evaluator does with a ping.
+fn decode(value: &[u8]) {
+    drop(black_box(Ping::decode(value)));
+}
+
 fn tell(report: &mut Report, runs: &BTreeMap<Kind, Vec<Run>>, example: &Example) {
     let of = |kind: Kind, value: fn(&Run) -> f64| -> Vec<f64> {
         runs.get(&kind).into_iter().flatten().map(value).collect()
@@ -333,6 +348,8 @@ fn tell(report: &mut Report, runs: &BTreeMap<Kind, Vec<Run>>, example: &Example)
         report.number(&format!("kafka: evaluator / null, round {}", round + 1), "", *a);
         report.number(&format!("kafka: transactions / at least once, {}", round + 1), "", *b);
     }
+    let decoding = median(ratios(Kind::NullThatReads, Kind::Null));
+    report.number("kafka: null stage, pings decoded / null stage", "", decoding);
     report.goals.push(Goal::at_least("pings on Kafka, evaluator / null stage", "", median(evaluator), 0.9));
     let costs = median(transactions.iter().map(|ratio| 100.0 * (1.0 / ratio - 1.0)).collect());
     report.goals.push(Goal::at_most("what transactions cost over at least once", "%", costs, 10.0));

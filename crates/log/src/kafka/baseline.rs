@@ -54,6 +54,8 @@ pub struct NullStage {
     pub at_once: u64,
     /// How they are committed.
     pub guarantee: Guarantee,
+    /// What is done with the value of each record of the input; with a null stage that is all one, nothing.
+    pub look: fn(&[u8]),
 }
 
 /// What was done, and when.

@@ -66,6 +66,7 @@ impl Fetched {
                 };
                 *records.entry(message.partition()).or_default() += 1;
                 bytes += message.key_len() as u64 + message.payload_len() as u64;
+                (stage.look)(message.payload().unwrap_or_default());
                 count += 1;
             }
             fetched += count as u64;
