@@ -9,12 +9,10 @@ use geopush_service::clock::Clock;
 use geopush_service::health::Health;
 use geopush_service::shutdown::Shutdown;
 
-use tokio::sync::Semaphore;
-
 use super::GeofenceConfig;
 use super::settings::Settings;
 use super::work::Work;
-use super::zone_changes::ZoneChanges;
+use super::zone_changes::Pace;
 use super::zone_feed::ZoneFeed;
 
 /// What the role needs.
@@ -49,8 +47,7 @@ pub async fn serve(
     };
     feed.start();
     readiness.ready();
-    let turns = Arc::new(Semaphore::new(ZoneChanges::TURNS));
-    let stage = Arc::new(Geofence { config, clock, feed, settings, follower, turns });
+    let stage = Arc::new(Geofence { config, clock, feed, settings, follower, pace: Pace::new() });
     run_stage(log, stage, shutdown.token()).await?;
     Ok(())
 }
@@ -62,8 +59,8 @@ pub(super) struct Geofence {
     pub(super) feed: Arc<ZoneFeed>,
     pub(super) settings: Arc<Settings>,
     pub(super) follower: Followers,
-    /// For slices that judge members of changed zones.
-    pub(super) turns: Arc<Semaphore>,
+    /// Of slices that judge members of changed zones.
+    pub(super) pace: Pace,
 }
 
 /// What keeps the zones and the settings up.

@@ -1,13 +1,12 @@
 //! The work on one slice while it is owned.
 
-use std::future::poll_fn;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use geopush_log::{Batch, Offset, Received, Record, Slice, StageError, Topic, rejected};
 use geopush_model::{DeviceKey, Ping, UnixMillis, Wire as _, ZoneId};
 use tokio::time::MissedTickBehavior;
-use tokio_util::sync::PollSemaphore;
 
 use super::effects::Effects;
 use super::gauges::Gauges;
@@ -70,23 +69,19 @@ impl<'a> Work<'a> {
         let mut zones_changed = self.stage.feed.watch();
         // Something may have come since the restore looked.
         zones_changed.mark_changed();
-        let mut turns = PollSemaphore::new(Arc::clone(&self.stage.turns));
         let mut ticks = tokio::time::interval(TICK.min(self.flush.step));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let (devices, members) = self.state.size();
             self.gauges.set(devices, members, self.zone_changes.len());
-            let judging = !self.zone_changes.is_empty();
+            let portion = self.zone_changes.portion();
             tokio::select! {
                 _ = ticks.tick() => self.tick().await?,
                 batch = self.slice.next() => match batch {
                     Some(batch) => self.take_batch(&batch).await?,
                     None => break,
                 },
-                turn = poll_fn(|cx| turns.poll_acquire(cx)), if judging => {
-                    self.judge_members().await?;
-                    drop(turn);
-                }
+                members = self.stage.pace.wait(portion) => self.judge_members(members).await?,
                 Ok(()) = zones_changed.changed() => self.catch_up(),
             }
         }
@@ -220,9 +215,9 @@ impl<'a> Work<'a> {
     }
 
     /// Judges some of the members that zone changes wait for.
-    async fn judge_members(&mut self) -> Result<(), StageError> {
+    async fn judge_members(&mut self, members: NonZero<u32>) -> Result<(), StageError> {
         let mut effects = Effects::default();
-        self.zone_changes.apply_some(&mut self.state, &mut effects);
+        self.zone_changes.apply_some(members, &mut self.state, &mut effects);
         if effects.is_empty() { Ok(()) } else { self.commit(effects, Vec::new()).await }
     }
 

@@ -4,10 +4,13 @@
 //! taken in at once and applied a portion at a time; a member whose own ping comes first is judged before that.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::future::pending;
+use std::num::NonZero;
 use std::sync::Arc;
 
 use geopush_log::Offset;
 use geopush_model::{DeviceKey, ZoneId};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::effects::Effects;
 use super::state::SliceState;
@@ -31,11 +34,32 @@ struct Waiting {
     members: BTreeSet<Slot>,
 }
 
+/// How fast all slices of a process together judge members. A log that is quick to commit would otherwise do nothing else
+/// meanwhile, and one that is slow needs many slices' portions under way at a time.
+#[derive(Debug)]
+pub(super) struct Pace(DefaultDirectRateLimiter);
+
+impl Pace {
+    /// A hundred thousand members in less than four seconds.
+    const PER_SECOND: NonZero<u32> = NonZero::new(30_000).unwrap();
+
+    pub(super) fn new() -> Self {
+        let quota = Quota::per_second(Self::PER_SECOND).allow_burst(ZoneChanges::PORTION);
+        Self(RateLimiter::direct(quota))
+    }
+
+    /// Waits until a portion may be judged, and says how large it is; for ever if there is none.
+    pub(super) async fn wait(&self, portion: Option<NonZero<u32>>) -> NonZero<u32> {
+        let Some(members) = portion else { return pending().await };
+        self.0.until_n_ready(members).await.expect("a portion is within the burst");
+        members
+    }
+}
+
 impl ZoneChanges {
-    /// So many slices judge members at the same time,
-    pub(super) const TURNS: usize = 2;
-    /// and so many members each: their commits, which others' wait for, stay as short as a few dozen milliseconds.
-    const PORTION: usize = 300;
+    /// Members that a slice judges at a time: their commit, which others' wait for, stays as short as a few dozen
+    /// milliseconds.
+    const PORTION: NonZero<u32> = NonZero::new(300).unwrap();
 
     /// Every change before `next` has been applied.
     pub(super) fn from(next: Offset) -> Self {
@@ -74,6 +98,18 @@ impl ZoneChanges {
         self.waiting.is_empty()
     }
 
+    /// How many members are judged next; `None` if nobody waits.
+    pub(super) fn portion(&self) -> Option<NonZero<u32>> {
+        let mut room = Self::PORTION.get() as usize;
+        for waiting in self.waiting.values() {
+            room = room.saturating_sub(waiting.members.len());
+            if room == 0 {
+                break;
+            }
+        }
+        NonZero::new(Self::PORTION.get() - room as u32)
+    }
+
     /// How many changes members wait to be judged by.
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
@@ -93,8 +129,13 @@ impl ZoneChanges {
     }
 
     /// Judges the next members, by the oldest changes.
-    pub(super) fn apply_some(&mut self, state: &mut SliceState, effects: &mut Effects) {
-        for _ in 0..Self::PORTION {
+    pub(super) fn apply_some(
+        &mut self,
+        members: NonZero<u32>,
+        state: &mut SliceState,
+        effects: &mut Effects,
+    ) {
+        for _ in 0..members.get() {
             let Some((&change, _)) = self.waiting.first_key_value() else { return };
             self.apply(change, BTreeSet::pop_first, state, effects);
         }
@@ -130,8 +171,11 @@ impl ZoneChanges {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use geopush_geometry::Position;
     use geopush_model::{DeviceId, Fix, TenantId, UnixMillis};
+    use tokio::time::timeout;
     use uuid::Uuid;
 
     use super::*;
@@ -161,15 +205,30 @@ mod tests {
 
     #[test]
     fn members_are_judged_a_portion_at_a_time_and_the_change_is_applied_after_the_last() {
-        let (mut changes, mut state) = removed_under(2 * ZoneChanges::PORTION + 1);
-        for left in [ZoneChanges::PORTION + 1, 1, 0] {
+        let whole = ZoneChanges::PORTION.get();
+        let (mut changes, mut state) = removed_under(2 * whole as usize + 1);
+        for (portion, left) in [(whole, whole + 1), (whole, 1), (1, 0)] {
             let mut effects = Effects::default();
             assert_eq!((changes.is_empty(), changes.applied()), (false, 5));
-            changes.apply_some(&mut state, &mut effects);
+            assert_eq!(changes.portion(), NonZero::new(portion));
+            changes.apply_some(changes.portion().unwrap(), &mut state, &mut effects);
             assert!(!effects.is_empty());
-            assert_eq!(state.size().1, left);
+            assert_eq!(state.size().1, left as usize);
         }
-        assert_eq!((changes.is_empty(), changes.applied()), (true, 6));
+        assert_eq!((changes.is_empty(), changes.applied(), changes.portion()), (true, 6, None));
+    }
+
+    #[tokio::test]
+    async fn portions_go_on_at_the_pace() {
+        let pace = Pace::new();
+        let begun = Instant::now();
+        for _ in 0..10 {
+            assert_eq!(pace.wait(Some(ZoneChanges::PORTION)).await, ZoneChanges::PORTION);
+        }
+        let after_the_first = 9 * ZoneChanges::PORTION.get();
+        let least = f64::from(after_the_first) / f64::from(Pace::PER_SECOND.get());
+        assert!(begun.elapsed().as_secs_f64() >= least);
+        assert!(timeout(Duration::from_millis(1), pace.wait(None)).await.is_err());
     }
 
     #[test]
@@ -179,7 +238,7 @@ mod tests {
         changes.apply_to(&key(2), &mut state, &mut effects);
         assert_eq!((effects.records().len(), state.size().1), (1, 2));
         changes.apply_to(&key(2), &mut state, &mut effects);
-        changes.apply_some(&mut state, &mut effects);
+        changes.apply_some(ZoneChanges::PORTION, &mut state, &mut effects);
         assert_eq!((effects.records().len(), state.size().1), (3, 0));
     }
 }
