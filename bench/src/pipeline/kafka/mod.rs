@@ -2,8 +2,9 @@
 //! the same records in and out, and nothing in between.
 //!
 //! A round has one run of each kind: the evaluator, the null stage in transactions, the null stage at least once, and one
-//! that decodes each ping, which is what the goal leaves room for at most. Each run of the evaluator has topics of its own, filled alike and read once; the null stages leave nothing behind that the
-//! next would meet, and share theirs. They commit as many pings at once as the evaluator did.
+//! in transactions that decodes each ping, which is the least that an evaluator does. Each run of the evaluator has topics
+//! of its own, filled alike and read once; the null stages leave nothing behind that the next would meet, and share
+//! theirs. They commit as many pings at once as the evaluator did.
 
 mod backlog;
 
