@@ -37,7 +37,7 @@ fn a_small_run_is_right_and_holds_every_promise_against_a_number() {
         let (safe, tests) = (of("answered by the safe box"), of("exact tests"));
         assert!(safe >= least_safe && tests <= most_tests, "{scenario}: {safe}, {tests}; {}", table(&report));
     }
-    assert_eq!(report.goals.len(), 24, "{}", table(&report));
+    assert_eq!(report.goals.len(), 57, "{}", table(&report));
     let scratch = tempfile::tempdir().unwrap();
     let [json, _] = report.write(scratch.path()).unwrap();
     assert_eq!(Report::read(&json).unwrap(), report);
