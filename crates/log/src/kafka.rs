@@ -11,12 +11,15 @@ mod client;
 mod context;
 mod ends;
 mod group;
+#[cfg(test)]
+mod mock;
 mod native;
 mod options;
 mod read;
 mod readers;
 mod record;
 mod topics;
+mod written;
 
 use std::sync::Arc;
 
@@ -76,7 +79,7 @@ impl Core {
     fn new(options: KafkaOptions) -> Result<Arc<Self>, LogError> {
         options.check()?;
         let names = Topic::all().map(|topic| format!("{}{}", options.prefix, topic.name())).collect();
-        let appender = Appender::new(append::producer(&options).map_err(options::unusable)?);
+        let appender = Appender::new(append::Producer::new(&options).map_err(options::unusable)?);
         let ends = Ends::start(&options)?;
         let readers = Arc::default();
         Ok(Arc::new(Self { options, names, closed: CancellationToken::new(), appender, ends, readers }))

@@ -1,21 +1,23 @@
 //! Appends: one idempotent producer for all, and room for so many bytes that wait to be written.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+mod call;
 
-use rdkafka::ClientContext;
-use rdkafka::Statistics;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use super::client::Use;
 use super::context::Context;
 use super::options::unusable;
+use super::written::{Place, Written};
 use super::{Core, KafkaOptions, record};
 use crate::{AppendError, Record};
+use call::{Call, Outcome, Reports};
 
 /// Room is had in pieces of so many bytes,
 const PIECE_BYTES: usize = 1_024;
@@ -24,10 +26,9 @@ const PIECE_BYTES: usize = 1_024;
 const PIECES: u32 = 64 << 10;
 /// What goes with a record besides its key and value, about.
 const RECORD_BYTES: usize = 256;
-/// librdkafka reports every record within `message.timeout.ms`; this is for when it does not.
+/// librdkafka reports every record within `message.timeout.ms`; this is for when it does not, and for records that wait
+/// for another's report.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-pub(super) type Producer = ThreadedProducer<Reports>;
 
 /// The producer, and the room that is left.
 pub(super) struct Appender {
@@ -35,23 +36,21 @@ pub(super) struct Appender {
     room: Arc<Semaphore>,
 }
 
-/// Hears what became of each record.
-pub(super) struct Reports(Context);
-
-/// One call of append. When its last record is reported on it is dropped, and tells what became of it.
-pub(super) struct Call {
-    outcome: Mutex<Outcome>,
-    done: Option<oneshot::Sender<Outcome>>,
-    _room: OwnedSemaphorePermit,
+/// A producer, and where it has written.
+pub(super) struct Producer {
+    pub(super) client: ThreadedProducer<Reports>,
+    written: Written,
+    /// By [`Written::index`]: of the records that go alone to a partition, one at a time.
+    turns: Box<[Arc<Mutex<()>>]>,
 }
 
-#[derive(Default)]
-struct Outcome {
-    written: usize,
-    /// Records that were surely not written.
-    refused: usize,
-    /// The first failure.
-    error: Option<KafkaError>,
+impl Producer {
+    pub(super) fn new(options: &KafkaOptions) -> Result<Self, KafkaError> {
+        let client = options.client(Use::Append).create_with_context(Reports(Context::new(Use::Append)))?;
+        let written = Written::new(options.partitions, Instant::now());
+        let turns = (0..written.places()).map(|_| Arc::default()).collect();
+        Ok(Self { client, written, turns })
+    }
 }
 
 impl Appender {
@@ -65,7 +64,7 @@ impl Appender {
 
     /// What librdkafka last said of why the brokers could not be used.
     pub(super) fn last_error(&self) -> Option<String> {
-        self.producer().client().context().0.last_error()
+        self.producer().client.context().0.last_error()
     }
 
     fn room(&self, records: &[Record]) -> Result<OwnedSemaphorePermit, AppendError> {
@@ -82,12 +81,12 @@ impl Appender {
 
     /// Puts a new producer in the place of one that has failed for good.
     fn replace(&self, core: &Core, failed: &Arc<Producer>) -> Result<(), KafkaError> {
-        let Some((code, reason)) = failed.client().fatal_error() else { return Ok(()) };
+        let Some((code, reason)) = failed.client.client().fatal_error() else { return Ok(()) };
         let mut producer = self.producer.write().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&producer, failed) {
             tracing::warn!(%code, reason, "the producer of appends failed for good; another takes its place");
             metrics::counter!("geopush_kafka_producer_replacements_total").increment(1);
-            let old = std::mem::replace(&mut *producer, Arc::new(self::producer(&core.options)?));
+            let old = std::mem::replace(&mut *producer, Arc::new(Producer::new(&core.options)?));
             drop_elsewhere(old);
         }
         Ok(())
@@ -113,11 +112,6 @@ fn drop_elsewhere(producer: Arc<Producer>) {
     let _ = std::thread::Builder::new().name("kafka-drop".to_owned()).spawn(move || drop(producer));
 }
 
-/// A producer of appends.
-pub(super) fn producer(options: &KafkaOptions) -> Result<Producer, KafkaError> {
-    options.client(Use::Append).create_with_context(Reports(Context::new(Use::Append)))
-}
-
 /// [`crate::Log::append`].
 pub(super) async fn append(core: &Core, records: Vec<Record>) -> Result<(), AppendError> {
     if core.closed.is_cancelled() {
@@ -126,164 +120,103 @@ pub(super) async fn append(core: &Core, records: Vec<Record>) -> Result<(), Appe
     if records.is_empty() {
         return Ok(());
     }
-    let partitions: Vec<i32> = records
+    let places: Vec<Place> = records
         .iter()
-        .map(|record| record::place(core, record))
+        .map(|record| Ok((record.topic, record::place(core, record)?)))
         .collect::<Result<_, _>>()
         .map_err(AppendError::Refused)?;
-    let count = records.len();
-    let room = core.appender.room(&records)?;
-    let (done, outcome) = oneshot::channel();
-    let call = Arc::new(Call { outcome: Mutex::default(), done: Some(done), _room: room });
-    let sent = send(core, &call, &records, &partitions);
-    // From here on it is the records' reports that keep the call.
-    drop((call, records));
-    let producer = sent?;
-    let outcome = match tokio::time::timeout(PATIENCE, outcome).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) | Err(_) => Outcome::default(),
-    };
+    let (count, begun) = (records.len(), Instant::now());
+    let room = Arc::new(core.appender.room(&records)?);
+    let producer = core.appender.producer();
+    let batch = Batch { core, producer: &producer, records, places: &places, room };
+    let outcome = tokio::time::timeout(PATIENCE, batch.write()).await.unwrap_or_default();
     if outcome.written == count {
+        places.iter().for_each(|place| producer.written.note(*place, begun));
         metrics::counter!("geopush_log_appended_records_total").increment(count as u64);
-        return Ok(());
-    }
-    if let Err(error) = core.appender.replace(core, &producer) {
+    } else if let Err(error) = core.appender.replace(core, &producer) {
         tracing::error!(error = %unusable(error), "no other producer of appends could be made; the next append tries");
     }
-    let reason =
-        outcome.error.map_or_else(|| "there was no answer in time".to_owned(), |error| error.to_string());
-    if outcome.refused == count {
-        Err(AppendError::Refused(reason))
-    } else {
-        Err(AppendError::Unknown(reason))
-    }
+    outcome.result(count)
 }
 
-/// Hands the records over. Fails when none was taken.
-fn send(
-    core: &Core,
-    call: &Arc<Call>,
-    records: &[Record],
-    partitions: &[i32],
-) -> Result<Arc<Producer>, AppendError> {
-    let mut producer = core.appender.producer();
-    let mut sent = 0;
-    while let (Some(record), Some(partition)) = (records.get(sent), partitions.get(sent)) {
-        let Err(error) = send_one(core, &producer, call, record, *partition) else {
-            sent += 1;
-            continue;
-        };
-        if sent > 0 {
-            call.failed(error);
-            break;
-        }
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::QueueFull) => return Err(AppendError::Full),
-            Some(RDKafkaErrorCode::Fatal) => {
-                core.appender
-                    .replace(core, &producer)
-                    .map_err(|error| AppendError::Refused(error.to_string()))?;
-                let next = core.appender.producer();
-                if Arc::ptr_eq(&next, &producer) {
-                    return Err(AppendError::Full);
-                }
-                producer = next;
+/// The records of one call.
+struct Batch<'a> {
+    core: &'a Core,
+    producer: &'a Producer,
+    records: Vec<Record>,
+    places: &'a [Place],
+    room: Arc<OwnedSemaphorePermit>,
+}
+
+impl Batch<'_> {
+    async fn write(self) -> Outcome {
+        let firsts = self.producer.written.firsts(self.places.iter().copied(), Instant::now());
+        let ended = join_all(firsts.values().map(|index| self.write_alone(*index))).await;
+        let (mut outcome, mut sent) = (Outcome::default(), BTreeSet::new());
+        for (index, ended) in firsts.into_values().zip(ended) {
+            if let Some(ended) = ended {
+                outcome.add(ended);
+                sent.insert(index);
             }
-            _ => return Err(AppendError::Refused(error.to_string())),
         }
-    }
-    Ok(producer)
-}
-
-fn send_one(
-    core: &Core,
-    producer: &Producer,
-    call: &Arc<Call>,
-    record: &Record,
-    partition: i32,
-) -> Result<(), KafkaError> {
-    let mut message = BaseRecord::with_opaque_to(core.name(record.topic), Arc::clone(call))
-        .partition(partition)
-        .key(&record.key[..]);
-    message.payload = record.value.as_deref();
-    message.headers = record::headers(record.trace);
-    producer.send(message).map_err(|(error, _)| error)
-}
-
-impl Call {
-    fn failed(&self, error: KafkaError) {
-        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-        if error.rdkafka_error_code().is_some_and(|code| REFUSALS.contains(&code)) {
-            outcome.refused += 1;
+        if outcome.written < sent.len() {
+            outcome.refuse(self.records.len() - sent.len(), None);
+            return outcome;
         }
-        outcome.error.get_or_insert(error);
-    }
-}
-
-/// Answers that leave nothing written.
-const REFUSALS: &[RDKafkaErrorCode] = &[
-    RDKafkaErrorCode::InvalidRecord,
-    RDKafkaErrorCode::MessageSizeTooLarge,
-    RDKafkaErrorCode::PolicyViolation,
-    RDKafkaErrorCode::PurgeQueue,
-    RDKafkaErrorCode::TopicAuthorizationFailed,
-    RDKafkaErrorCode::UnknownPartition,
-    RDKafkaErrorCode::UnknownTopic,
-];
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        let outcome = std::mem::take(self.outcome.get_mut().unwrap_or_else(PoisonError::into_inner));
-        // The one who called may have gone away.
-        let _ = self.done.take().map(|done| done.send(outcome));
-    }
-}
-
-impl ProducerContext<NoCustomPartitioner> for Reports {
-    type DeliveryOpaque = Arc<Call>;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, call: Arc<Call>) {
-        match result {
-            Ok(_) => call.outcome.lock().unwrap_or_else(PoisonError::into_inner).written += 1,
-            Err((error, _)) => call.failed(error.clone()),
+        let (call, told) = Call::new(outcome, Arc::clone(&self.room), None);
+        let rest = (0..self.records.len()).filter(|index| !sent.contains(index));
+        for (before, index) in rest.enumerate() {
+            if let Err(error) = self.send(&call, index) {
+                call.refuse(self.records.len() - sent.len() - before, error);
+                break;
+            }
         }
-    }
-}
-
-impl ClientContext for Reports {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        self.0.log(level, facility, line);
+        // From here on it is the records' reports that keep the call.
+        drop((call, self));
+        told.await.unwrap_or_default()
     }
 
-    fn stats(&self, statistics: Statistics) {
-        self.0.stats(statistics);
+    /// Writes a partition's first record, unless another call did so in the meantime.
+    async fn write_alone(&self, index: usize) -> Option<Outcome> {
+        let place = self.places[index];
+        let turn = &self.producer.turns[self.producer.written.index(place)];
+        let turn = Arc::clone(turn).lock_owned().await;
+        let begun = Instant::now();
+        if self.producer.written.is_known_at(place, begun) {
+            return None;
+        }
+        // Whether or not anyone waits for the report, the turn is over with it.
+        let (call, told) = Call::new(Outcome::default(), Arc::clone(&self.room), Some(turn));
+        if let Err(error) = self.send(&call, index) {
+            call.refuse(1, error);
+        }
+        drop(call);
+        let outcome = told.await.unwrap_or_default();
+        if outcome.written > 0 {
+            self.producer.written.note(place, begun);
+        }
+        Some(outcome)
     }
 
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.0.error(error, reason);
+    /// Hands a record over.
+    fn send(&self, call: &Arc<Call>, index: usize) -> Result<(), KafkaError> {
+        let (record, (topic, partition)) = (&self.records[index], self.places[index]);
+        let mut message = BaseRecord::with_opaque_to(self.core.name(topic), Arc::clone(call))
+            .partition(partition)
+            .key(&record.key[..]);
+        message.payload = record.value.as_deref();
+        message.headers = record::headers(record.trace);
+        self.producer.client.send(message).map_err(|(error, _)| error)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use rdkafka::mocking::MockCluster;
-    use rdkafka::producer::DefaultProducerContext;
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
+    use super::super::mock::{cluster, core, refuse_at_first};
     use super::*;
     use crate::Topic;
-
-    fn core(mock: &MockCluster<'_, DefaultProducerContext>) -> Arc<Core> {
-        let options = KafkaOptions {
-            brokers: mock.bootstrap_servers(),
-            prefix: String::new(),
-            partitions: 2,
-            replication: 1,
-            properties: std::collections::BTreeMap::new(),
-        };
-        mock.create_topic(Topic::Pings.name(), 2, 1).unwrap();
-        Core::new(options).unwrap()
-    }
 
     async fn put(core: &Core) -> Result<(), AppendError> {
         append(core, vec![Record::new(Topic::Pings, "k", "x")]).await
@@ -291,7 +224,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_producer_that_failed_for_good_is_replaced() {
-        let mock = MockCluster::new(1).unwrap();
+        let mock = cluster();
         let fatal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
         mock.request_errors(RDKafkaApiKey::InitProducerId, &[fatal]);
         let core = core(&mock);
@@ -303,7 +236,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn what_a_broker_surely_refused_is_refused_and_anything_else_is_unknown() {
-        let mock = MockCluster::new(1).unwrap();
+        let mock = cluster();
         let core = core(&mock);
         put(&core).await.unwrap();
         let odd = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN;
@@ -317,8 +250,45 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_a_partition_refuses_at_first_is_written_before_what_comes_after() {
+        let mock = cluster();
+        let core = core(&mock);
+        refuse_at_first(&mock);
+        let records =
+            |call| (0..10).map(move |n| Record::new(Topic::Pings, "k", format!("{call}{n}")).at(n % 2));
+        let calls = ["a", "b", "c"].map(|call| append(&core, records(call).collect()));
+        for appended in join_all(calls).await {
+            appended.unwrap();
+        }
+        let ends = [core.end(Topic::Pings, 0).await.unwrap(), core.end(Topic::Pings, 1).await.unwrap()];
+        assert_eq!(ends, [15, 15]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_call_whose_first_record_fails_sends_no_other() {
+        let mock = cluster();
+        let core = core(&mock);
+        let refusal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_POLICY_VIOLATION;
+        mock.request_errors(RDKafkaApiKey::Produce, &[refusal]);
+        let refused = append(&core, vec![Record::new(Topic::Pings, "k", "x").at(0); 3]).await;
+        assert!(matches!(refused, Err(AppendError::Refused(_))), "{refused:?}");
+        assert_eq!(core.end(Topic::Pings, 0).await.unwrap(), 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_caller_that_goes_away_leaves_the_turn_to_the_next() {
+        let mock = cluster();
+        let core = core(&mock);
+        mock.broker_down(1).unwrap();
+        let gone = tokio::time::timeout(Duration::from_millis(200), put(&core)).await;
+        assert!(gone.is_err());
+        mock.broker_up(1).unwrap();
+        put(&core).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_call_that_could_never_find_room_is_refused() {
-        let mock = MockCluster::new(1).unwrap();
+        let mock = cluster();
         let core = core(&mock);
         let large = |n: usize| vec![Record::new(Topic::Pings, "k", vec![0; 900_000]); n];
         let refused = append(&core, large(80)).await;

@@ -85,8 +85,13 @@ impl Admin<'_> {
     /// The log's topics that the cluster has.
     fn present(&self) -> Result<BTreeMap<Topic, Present>, LogError> {
         // Asking for all topics makes none, as asking for one by its name may.
-        let metadata =
-            self.core.appender.producer().client().fetch_metadata(None, FIRST.min(self.left() + PAUSE));
+        let metadata = self
+            .core
+            .appender
+            .producer()
+            .client
+            .client()
+            .fetch_metadata(None, FIRST.min(self.left() + PAUSE));
         match metadata {
             Ok(metadata) => Ok(Topic::all()
                 .filter_map(|topic| Some((topic, present(&metadata, self.core.name(topic))?)))

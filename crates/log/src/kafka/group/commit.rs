@@ -229,3 +229,54 @@ impl Thread {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::consumer::{BaseConsumer, Consumer as _};
+
+    use super::super::super::client::Use;
+    use super::super::super::mock::{cluster, core, refuse_at_first};
+    use super::super::Paused;
+    use super::super::ownership::{Ownership, Standing};
+    use super::*;
+    use crate::Topic;
+
+    /// This cluster, unlike a real one, checks the first sequence number of a transaction: nothing would be lost, but the
+    /// transaction would fail.
+    #[test]
+    fn what_a_partition_refuses_at_first_is_in_the_transaction() {
+        let mock = cluster();
+        let core = core(&mock);
+        let consumer: BaseConsumer = core.client(Use::Member).set("group.id", "g").create().unwrap();
+        let standing = Standing { number: 0, metadata: Arc::new(consumer.group_metadata().unwrap()) };
+        let shared = Arc::new(Shared {
+            core: Arc::clone(&core),
+            stage: "stage".to_owned(),
+            transactional_id: "g.1".to_owned(),
+            group: "g".to_owned(),
+            inputs: vec![Topic::Pings],
+            ownership: Ownership::default(),
+            paused: Paused::default(),
+        });
+        let commits = |slice: u32| Queued {
+            slice,
+            lease: 1,
+            positions: vec![7],
+            note: String::new(),
+            outputs: (0..5)
+                .map(|n| (slice.cast_signed(), Record::new(Topic::Transitions, "k", n.to_string()).at(slice)))
+                .collect(),
+            bytes: 0,
+            done: oneshot::channel().0,
+        };
+        let mut transactions = Transactions::new(shared);
+        transactions.prepare();
+        refuse_at_first(&mock);
+        let ran = transactions.run(&[commits(0), commits(1)], &standing);
+        assert!(ran.is_ok());
+        let ends = [0, 1].map(|partition| core.end(Topic::Transitions, partition));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let ends = runtime.block_on(futures::future::try_join_all(ends)).unwrap();
+        assert_eq!(ends, [5, 5]);
+    }
+}

@@ -1,5 +1,6 @@
 //! The member's transactional producer, and one transaction.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use super::super::client::Use;
 use super::super::context::Context;
 use super::super::native;
 use super::super::record::headers;
+use super::super::written::Written;
 use super::Shared;
 use super::commit::Queued;
 use super::ownership::Standing;
@@ -24,8 +26,8 @@ use crate::backoff::Backoff;
 
 /// How long each step of a transaction may take: less than the broker keeps a transaction open.
 const STEP: Duration = Duration::from_secs(8);
-/// The pause when the client's queue is full.
-const FULL: Duration = Duration::from_millis(1);
+/// The pause when the client's queue is full, or not yet empty.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// Why a transaction did not come about.
 pub(super) enum Failure {
@@ -38,7 +40,13 @@ pub(super) enum Failure {
 /// Makes transactions, and the producer for them again whenever one failed.
 pub(super) struct Transactions {
     shared: Arc<Shared>,
-    producer: Option<ThreadedProducer<CommitContext>>,
+    producer: Option<Producer>,
+}
+
+/// A producer, and where it has written.
+struct Producer {
+    client: ThreadedProducer<CommitContext>,
+    written: Written,
 }
 
 impl Transactions {
@@ -72,12 +80,13 @@ impl Transactions {
         self.prepare();
     }
 
-    fn make(&self) -> KafkaResult<ThreadedProducer<CommitContext>> {
+    fn make(&self) -> KafkaResult<Producer> {
         let context = CommitContext { client: Context::new(Use::Commit), failed: AtomicBool::new(false) };
         let config = transactional(&self.shared, &self.shared.transactional_id);
-        let producer: ThreadedProducer<CommitContext> = config.create_with_context(context)?;
-        producer.init_transactions(STEP)?;
-        Ok(producer)
+        let client: ThreadedProducer<CommitContext> = config.create_with_context(context)?;
+        client.init_transactions(STEP)?;
+        let written = Written::new(self.shared.core.options.partitions, Instant::now());
+        Ok(Producer { client, written })
     }
 
     /// Publishes these commits' outputs, positions and notes, all or none.
@@ -106,26 +115,46 @@ impl Transactions {
 
 fn transact(
     shared: &Shared,
-    producer: &ThreadedProducer<CommitContext>,
+    Producer { client, written }: &Producer,
     batch: &[Queued],
     standing: &Standing,
 ) -> Result<(), Failure> {
     let broken = |error: KafkaError| Failure::Broken(error.to_string());
-    producer.context().failed.store(false, Ordering::SeqCst);
-    producer.begin_transaction().map_err(broken)?;
-    let deadline = Instant::now() + STEP;
-    for (partition, record) in batch.iter().flat_map(|queued| &queued.outputs) {
-        send(shared, producer, *partition, record, deadline).map_err(broken)?;
+    client.context().failed.store(false, Ordering::SeqCst);
+    client.begin_transaction().map_err(broken)?;
+    let begun = Instant::now();
+    let deadline = begun + STEP;
+    let outputs = || batch.iter().flat_map(|queued| &queued.outputs);
+    let places = || outputs().map(|(partition, record)| (record.topic, *partition));
+    let alone: BTreeSet<usize> = written.firsts(places(), begun).into_values().collect();
+    for goes_alone in [true, false] {
+        let goes_now = |index: &usize| alone.contains(index) == goes_alone;
+        for (_, (partition, record)) in outputs().enumerate().filter(|(index, _)| goes_now(index)) {
+            send(shared, client, *partition, record, deadline).map_err(broken)?;
+        }
+        if goes_alone && !alone.is_empty() {
+            wait_for_reports(client, deadline)?;
+        }
     }
     let offsets = offsets(shared, batch).map_err(broken)?;
-    if let Err(error) = producer.send_offsets_to_transaction(&offsets, &standing.metadata, STEP) {
-        return Err(after_refused_offsets(producer, &error));
+    if let Err(error) = client.send_offsets_to_transaction(&offsets, &standing.metadata, STEP) {
+        return Err(after_refused_offsets(client, &error));
     }
-    native::commit_transaction(producer, STEP).map_err(Failure::Broken)?;
-    if producer.context().failed.load(Ordering::SeqCst) {
-        return Err(Failure::Broken("a record was not taken by the brokers".to_owned()));
-    }
+    native::commit_transaction(client, STEP).map_err(Failure::Broken)?;
+    client.context().check()?;
+    places().for_each(|place| written.note(place, begun));
     Ok(())
+}
+
+/// Waits until all that was sent is written. The binding's own call may sleep for 100 ms while another thread is told.
+fn wait_for_reports(producer: &ThreadedProducer<CommitContext>, deadline: Instant) -> Result<(), Failure> {
+    while producer.in_flight_count() > 0 {
+        if Instant::now() > deadline {
+            return Err(Failure::Broken("the brokers did not take the first records in time".to_owned()));
+        }
+        std::thread::sleep(MOMENT);
+    }
+    producer.context().check()
 }
 
 /// A group that is rebalancing refuses offsets. That is no reason to give up the slices that stay: the transaction is
@@ -165,7 +194,7 @@ fn send(
                 if Instant::now() < deadline =>
             {
                 message = again;
-                std::thread::sleep(FULL);
+                std::thread::sleep(MOMENT);
             }
             Err((error, _)) => return Err(error),
         }
@@ -193,6 +222,13 @@ fn offsets(shared: &Shared, batch: &[Queued]) -> KafkaResult<TopicPartitionList>
 struct CommitContext {
     client: Context,
     failed: AtomicBool,
+}
+
+impl CommitContext {
+    fn check(&self) -> Result<(), Failure> {
+        let failed = self.failed.load(Ordering::SeqCst);
+        if failed { Err(Failure::Broken("a record was not taken by the brokers".to_owned())) } else { Ok(()) }
+    }
 }
 
 impl ProducerContext for CommitContext {
