@@ -1,7 +1,7 @@
 //! The Kafka backend: topics, groups and transactions of a real cluster, through librdkafka.
 //!
 //! librdkafka's clients are served by threads of their own: one producer for all appends, two consumers that are
-//! asked for the ends of partitions, one consumer a read, three clients a member of a group. Nothing of it blocks
+//! asked for the ends of partitions, one consumer a read, four clients a member of a group. Nothing of it blocks
 //! a task.
 
 mod append;

@@ -103,7 +103,8 @@ impl Baseline {
             .set("group.id", &group)
             .create_with_context(Context::new(Use::Fetch))
             .map_err(failed("a consumer could not be made"))?;
-        let producer = self.producer(stage.guarantee, &group)?;
+        // As a member's commits have them, so that none waits for its own last transaction's markers.
+        let producers = [self.producer(stage.guarantee, &group)?, self.producer(stage.guarantee, &group)?];
         let begin =
             positions(core, stage.input, &vec![0; stage.inputs.len()]).map_err(failed("a position"))?;
         consumer.assign(&begin).map_err(failed("the input could not be assigned"))?;
@@ -111,7 +112,7 @@ impl Baseline {
         let total: u64 = stage.inputs.iter().sum();
         std::thread::scope(|scope| {
             let fetching = scope.spawn(|| fetched.fetch(&consumer, stage, total));
-            let commits = Committing { core, stage, outputs, consumer: &consumer, producer: &producer };
+            let commits = Committing { core, stage, outputs, consumer: &consumer, producers: &producers };
             let committed = commits.run(&fetched, total, progress);
             fetched.stop();
             fetching.join().expect("fetching does not panic")?;
@@ -179,7 +180,7 @@ struct Committing<'a> {
     stage: &'a NullStage,
     outputs: Vec<Vec<(i32, &'a Record)>>,
     consumer: &'a BaseConsumer<Context>,
-    producer: &'a ThreadedProducer<Delivered>,
+    producers: &'a [ThreadedProducer<Delivered>; 2],
 }
 
 impl Committing<'_> {
@@ -202,7 +203,8 @@ impl Committing<'_> {
                 done[index] = to;
                 records.extend(&self.outputs[index][self.share(index, from)..self.share(index, to)]);
             }
-            self.commit(&records, &done)?;
+            let producer = &self.producers[commits.len() % 2];
+            self.commit(producer, &records, &done)?;
             committed = done.iter().sum();
             published += records.len() as u64;
             progress.store(committed, Ordering::Relaxed);
@@ -218,7 +220,12 @@ impl Committing<'_> {
         usize::try_from(outputs * u128::from(inputs) / of).unwrap_or(usize::MAX)
     }
 
-    fn commit(&self, records: &[(i32, &Record)], done: &[u64]) -> Result<(), LogError> {
+    fn commit(
+        &self,
+        producer: &ThreadedProducer<Delivered>,
+        records: &[(i32, &Record)],
+        done: &[u64],
+    ) -> Result<(), LogError> {
         let offsets = positions(self.core, self.stage.input, done).map_err(failed("a position"))?;
         match self.stage.guarantee {
             Guarantee::ExactlyOnce => {
@@ -226,29 +233,33 @@ impl Committing<'_> {
                     .consumer
                     .group_metadata()
                     .ok_or_else(|| LogError::Backend("the consumer has no group".to_owned()))?;
-                self.producer.begin_transaction().map_err(failed("a transaction could not begin"))?;
-                self.send(records)?;
-                self.producer
+                producer.begin_transaction().map_err(failed("a transaction could not begin"))?;
+                self.send(producer, records)?;
+                producer
                     .send_offsets_to_transaction(&offsets, &metadata, STEP)
                     .map_err(failed("positions were not taken"))?;
-                native::commit_transaction(self.producer, STEP).map_err(LogError::Backend)
+                native::commit_transaction(producer, STEP).map_err(LogError::Backend)
             }
             Guarantee::AtLeastOnce => {
-                self.send(records)?;
-                self.producer.context().wait()?;
+                self.send(producer, records)?;
+                producer.context().wait()?;
                 self.consumer.commit(&offsets, CommitMode::Sync).map_err(failed("positions were not taken"))
             }
         }
     }
 
-    fn send(&self, records: &[(i32, &Record)]) -> Result<(), LogError> {
-        self.producer.context().expect(records.len() as u64);
+    fn send(
+        &self,
+        producer: &ThreadedProducer<Delivered>,
+        records: &[(i32, &Record)],
+    ) -> Result<(), LogError> {
+        producer.context().expect(records.len() as u64);
         for (partition, record) in records {
             let name = self.core.name(record.topic);
             let mut message = BaseRecord::to(name).partition(*partition).key(&record.key[..]);
             message.payload = record.value.as_deref();
             message.headers = headers(record.trace);
-            while let Err((error, again)) = self.producer.send(message) {
+            while let Err((error, again)) = producer.send(message) {
                 if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
                     return Err(failed("a record was not taken")(error));
                 }

@@ -3,7 +3,7 @@
 //! Three threads serve it. The *membership* polls a consumer that takes part in the group and reads nothing: the
 //! group shares the partitions of the stage's first input, cooperatively, and a slice is the same partition of every
 //! input. The *fetch* polls a second consumer, of no group, that reads the slices which the membership has settled.
-//! The *commits* go through one transactional producer, as many at a time as there are. Between them stands the
+//! The *commits* go through transactions, as many in one as there are. Between them stands the
 //! [`Ownership`]: the gate that a commit passes or is lost.
 
 mod commit;
@@ -40,8 +40,8 @@ struct Shared {
     /// The group's name in the cluster.
     group: String,
     inputs: Vec<Topic>,
-    /// The name of this member's transactions: of this membership alone.
-    transactional_id: String,
+    /// The name of this membership, and of no other.
+    owner: String,
     ownership: Ownership,
     paused: Paused,
 }
@@ -109,7 +109,7 @@ pub(super) async fn join(
     let shared = Arc::new(Shared {
         core: Arc::clone(core),
         stage: stage.to_owned(),
-        transactional_id: format!("{group}.{}", uuid::Uuid::new_v4()),
+        owner: format!("{group}.{}", uuid::Uuid::new_v4()),
         group,
         inputs: inputs.to_vec(),
         ownership: Ownership::default(),

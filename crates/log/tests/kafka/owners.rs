@@ -23,13 +23,20 @@ async fn join(log: &SharedLog) -> (Box<dyn Group>, Vec<Given>) {
     (group, all)
 }
 
-/// A foreign producer plays the owner that was killed: its transaction stays open for a minute by its own timeout.
+/// Foreign producers play the two of the owner that was killed: the transaction of one stays open for a minute by its own
+/// timeout.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_owner_left_open_is_ended_by_the_next() {
+    for producer in [0, 1] {
+        left_open_by(producer).await;
+    }
+}
+
+async fn left_open_by(left: usize) {
     let options = options();
     let log = open(&options).await;
     let [pings, outputs] = ["pings", "transitions"].map(|name| format!("{}geopush.{name}", options.prefix));
-    let killed_id = format!("{}killed", options.prefix);
+    let killed = format!("{}killed", options.prefix);
     let mut config = foreign();
     let owner: BaseConsumer =
         config.set("group.id", format!("{}geopush.g", options.prefix)).create().unwrap();
@@ -38,25 +45,26 @@ async fn what_a_killed_owner_left_open_is_ended_by_the_next() {
         let mut list = TopicPartitionList::new();
         let mut place = list.add_partition(&pings, 2);
         place.set_offset(rdkafka::Offset::Offset(position)).unwrap();
-        place.set_metadata(format!("{killed_id}\n{note}"));
+        place.set_metadata(format!("{killed}\n{note}"));
         list
     };
-    let killed = transactional(&killed_id);
-    killed.begin_transaction().unwrap();
-    killed.send_offsets_to_transaction(&positions(0, "kept"), &standing, PATIENCE).unwrap();
-    killed.commit_transaction(PATIENCE).unwrap();
-    killed.begin_transaction().unwrap();
-    killed
+    let producers = [transactional(&killed), transactional(&format!("{killed}+"))];
+    producers[0].begin_transaction().unwrap();
+    producers[0].send_offsets_to_transaction(&positions(0, "kept"), &standing, PATIENCE).unwrap();
+    producers[0].commit_transaction(PATIENCE).unwrap();
+    let producer = &producers[left];
+    producer.begin_transaction().unwrap();
+    producer
         .send(BaseRecord::to(&outputs).partition(2).key("k").payload("half done"))
         .map_err(|(error, _)| error)
         .unwrap();
-    killed.flush(PATIENCE).unwrap();
-    killed.send_offsets_to_transaction(&positions(5, "half done"), &standing, PATIENCE).unwrap();
+    producer.flush(PATIENCE).unwrap();
+    producer.send_offsets_to_transaction(&positions(5, "half done"), &standing, PATIENCE).unwrap();
 
     let (_group, slices) = join(&log).await;
     assert_eq!((slices[2].positions[0], &slices[2].note[..]), (0, "kept"));
     assert!(read_all(&log, Topic::Transitions, 2).await.0.is_empty());
-    killed.commit_transaction(PATIENCE).unwrap_err();
+    producer.commit_transaction(PATIENCE).unwrap_err();
     assert!(read_all(&log, Topic::Transitions, 2).await.0.is_empty());
 }
 

@@ -252,7 +252,7 @@ mod tests {
         let shared = Arc::new(Shared {
             core: Arc::clone(&core),
             stage: "stage".to_owned(),
-            transactional_id: "g.1".to_owned(),
+            owner: "g.1".to_owned(),
             group: "g".to_owned(),
             inputs: vec![Topic::Pings],
             ownership: Ownership::default(),

@@ -29,13 +29,18 @@ pub(super) struct Settled {
     pub(super) note: String,
 }
 
-/// What goes with the first input's offset: the committer's transactional id, so that the next owner can end what the
-/// committer left open, and the stage's note.
-pub(super) fn metadata(transactional_id: &str, note: &str) -> String {
-    format!("{transactional_id}\n{note}")
+/// What goes with the first input's offset: who committed it, so that the next owner can end what this one left open, and
+/// the stage's note.
+pub(super) fn metadata(owner: &str, note: &str) -> String {
+    format!("{owner}\n{note}")
 }
 
-/// The transactional id and the note.
+/// The transactional ids of an owner's producers.
+pub(super) fn transactional_ids(owner: &str) -> [String; 2] {
+    [owner.to_owned(), format!("{owner}+")]
+}
+
+/// The owner and the note.
 fn split(metadata: &str) -> (&str, &str) {
     metadata.split_once('\n').unwrap_or(("", metadata))
 }
@@ -102,15 +107,16 @@ impl Settler {
                 return;
             }
         };
-        for owner in owners.iter().filter(|owner| !owner.is_empty() && **owner != shared.transactional_id) {
+        let others = owners.iter().filter(|owner| !owner.is_empty() && **owner != shared.owner);
+        for id in others.flat_map(|owner| transactional_ids(owner)) {
             shared.ownership.beat();
-            let fenced = transactional(shared, owner)
+            let fenced = transactional(shared, &id)
                 .create()
                 .and_then(|producer: BaseProducer| producer.init_transactions(FENCE));
             metrics::counter!("geopush_kafka_fenced_total", "stage" => shared.stage.clone()).increment(1);
             match fenced {
-                Ok(()) => tracing::info!(owner, stage = shared.stage, "ended what a former owner left open"),
-                Err(error) => tracing::debug!(%error, owner, "a former owner could not be fenced yet"),
+                Ok(()) => tracing::info!(id, stage = shared.stage, "ended what a former owner left open"),
+                Err(error) => tracing::debug!(%error, id, "a former owner could not be fenced yet"),
             }
         }
     }

@@ -1,4 +1,7 @@
-//! The member's transactional producer, and one transaction.
+//! The member's transactional producers, and one transaction.
+//!
+//! Two producers take turns. A transaction is committed before its markers are in all of its partitions, and until then
+//! the broker turns the same producer's next one away, which librdkafka tries again after 20 ms. The other's can begin.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +23,7 @@ use super::super::written::Written;
 use super::Shared;
 use super::commit::Queued;
 use super::ownership::Standing;
-use super::settle::{metadata, transactional};
+use super::settle::{metadata, transactional, transactional_ids};
 use crate::Record;
 use crate::backoff::Backoff;
 
@@ -37,9 +40,15 @@ pub(super) enum Failure {
     Broken(String),
 }
 
-/// Makes transactions, and the producer for them again whenever one failed.
+/// Makes transactions, and a producer for them again whenever one failed.
 pub(super) struct Transactions {
     shared: Arc<Shared>,
+    /// The first is next.
+    turns: [Turn; 2],
+}
+
+struct Turn {
+    transactional_id: String,
     producer: Option<Producer>,
 }
 
@@ -51,48 +60,46 @@ struct Producer {
 
 impl Transactions {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, producer: None }
+        let turns = transactional_ids(&shared.owner)
+            .map(|transactional_id| Turn { transactional_id, producer: None });
+        Self { shared, turns }
     }
 
-    /// Has a producer at hand, unless the member leaves before there can be one.
+    /// Has both producers at hand, unless the member leaves before there can be any.
     pub(super) fn prepare(&mut self) {
+        let Self { shared, turns } = self;
         let mut backoff = Backoff::default();
-        while self.producer.is_none() && !self.shared.ownership.is_leaving() {
-            match self.make() {
-                Ok(producer) => self.producer = Some(producer),
-                Err(error) => {
-                    let pause = backoff.next();
-                    tracing::warn!(
-                        %error, ?pause, stage = self.shared.stage,
-                        "transactions can't be made yet; it is tried again. If it lasts, look after the brokers"
-                    );
-                    std::thread::sleep(pause);
+        for turn in turns {
+            while turn.producer.is_none() && !shared.ownership.is_leaving() {
+                match make(shared, &turn.transactional_id) {
+                    Ok(producer) => turn.producer = Some(producer),
+                    Err(error) => {
+                        let pause = backoff.next();
+                        tracing::warn!(
+                            %error, ?pause, stage = shared.stage,
+                            "transactions can't be made yet; it is tried again. If it lasts, look after the brokers"
+                        );
+                        std::thread::sleep(pause);
+                    }
                 }
             }
         }
     }
 
-    /// Throws the producer away and makes it again: the new one ends whatever the old one left open.
+    /// Throws the producer of the last transaction away and makes it again: the new one ends whatever the old one left
+    /// open.
     pub(super) fn start_over(&mut self) {
-        self.producer = None;
+        self.turns[1].producer = None;
         metrics::counter!("geopush_kafka_producer_restarts_total", "stage" => self.shared.stage.clone())
             .increment(1);
         self.prepare();
     }
 
-    fn make(&self) -> KafkaResult<Producer> {
-        let context = CommitContext { client: Context::new(Use::Commit), failed: AtomicBool::new(false) };
-        let config = transactional(&self.shared, &self.shared.transactional_id);
-        let client: ThreadedProducer<CommitContext> = config.create_with_context(context)?;
-        client.init_transactions(STEP)?;
-        let written = Written::new(self.shared.core.options.partitions, Instant::now());
-        Ok(Producer { client, written })
-    }
-
     /// Publishes these commits' outputs, positions and notes, all or none.
     pub(super) fn run(&mut self, batch: &[Queued], standing: &Standing) -> Result<(), Failure> {
         self.prepare();
-        let Some(producer) = &self.producer else {
+        self.turns.swap(0, 1);
+        let Some(producer) = &self.turns[1].producer else {
             return Err(Failure::Broken("the member leaves, and has no producer".to_owned()));
         };
         let begun = Instant::now();
@@ -111,6 +118,14 @@ impl Transactions {
             .record(batch.len() as f64);
         result
     }
+}
+
+fn make(shared: &Shared, transactional_id: &str) -> KafkaResult<Producer> {
+    let context = CommitContext { client: Context::new(Use::Commit), failed: AtomicBool::new(false) };
+    let client: ThreadedProducer<CommitContext> =
+        transactional(shared, transactional_id).create_with_context(context)?;
+    client.init_transactions(STEP)?;
+    Ok(Producer { client, written: Written::new(shared.core.options.partitions, Instant::now()) })
 }
 
 fn transact(
@@ -211,7 +226,7 @@ fn offsets(shared: &Shared, batch: &[Queued]) -> KafkaResult<TopicPartitionList>
             let mut place = list.add_partition(shared.core.name(*topic), slice.cast_signed());
             place.set_offset(KafkaOffset::Offset(position.cast_signed()))?;
             if input == 0 {
-                place.set_metadata(metadata(&shared.transactional_id, &queued.note));
+                place.set_metadata(metadata(&shared.owner, &queued.note));
             }
         }
     }
