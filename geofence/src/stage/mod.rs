@@ -4,6 +4,7 @@ mod config;
 mod effects;
 mod gauges;
 mod note;
+mod pace;
 mod replay;
 mod restore;
 mod serve;

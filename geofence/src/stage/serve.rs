@@ -10,9 +10,9 @@ use geopush_service::health::Health;
 use geopush_service::shutdown::Shutdown;
 
 use super::GeofenceConfig;
+use super::pace::Pace;
 use super::settings::Settings;
 use super::work::Work;
-use super::zone_changes::Pace;
 use super::zone_feed::ZoneFeed;
 
 /// What the role needs.

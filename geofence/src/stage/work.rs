@@ -1,6 +1,5 @@
 //! The work on one slice while it is owned.
 
-use std::num::NonZero;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use tokio::time::MissedTickBehavior;
 use super::effects::Effects;
 use super::gauges::Gauges;
 use super::note::Note;
+use super::pace::Turn;
 use super::restore::restore;
 use super::serve::Geofence;
 use super::state::{InHand, SliceState};
@@ -81,7 +81,7 @@ impl<'a> Work<'a> {
                     Some(batch) => self.take_batch(&batch).await?,
                     None => break,
                 },
-                members = self.stage.pace.wait(portion) => self.judge_members(members).await?,
+                turn = self.stage.pace.turn(portion) => self.judge_members(turn).await?,
                 Ok(()) = zones_changed.changed() => self.catch_up(),
             }
         }
@@ -215,10 +215,15 @@ impl<'a> Work<'a> {
     }
 
     /// Judges some of the members that zone changes wait for.
-    async fn judge_members(&mut self, members: NonZero<u32>) -> Result<(), StageError> {
+    async fn judge_members(&mut self, turn: Turn<'_>) -> Result<(), StageError> {
         let mut effects = Effects::default();
-        self.zone_changes.apply_some(members, &mut self.state, &mut effects);
-        if effects.is_empty() { Ok(()) } else { self.commit(effects, Vec::new()).await }
+        self.zone_changes.apply_some(turn.members, &mut self.state, &mut effects);
+        if !effects.is_empty() {
+            let begun = Instant::now();
+            self.commit(effects, Vec::new()).await?;
+            turn.committed(begun.elapsed());
+        }
+        Ok(())
     }
 
     async fn tick(&mut self) -> Result<(), StageError> {

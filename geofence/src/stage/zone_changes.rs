@@ -4,13 +4,11 @@
 //! taken in at once and applied a portion at a time; a member whose own ping comes first is judged before that.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::future::pending;
 use std::num::NonZero;
 use std::sync::Arc;
 
 use geopush_log::Offset;
 use geopush_model::{DeviceKey, ZoneId};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::effects::Effects;
 use super::state::SliceState;
@@ -34,32 +32,10 @@ struct Waiting {
     members: BTreeSet<Slot>,
 }
 
-/// How fast all slices of a process together judge members. A log that is quick to commit would otherwise do nothing else
-/// meanwhile, and one that is slow needs many slices' portions under way at a time.
-#[derive(Debug)]
-pub(super) struct Pace(DefaultDirectRateLimiter);
-
-impl Pace {
-    /// A hundred thousand members in less than four seconds.
-    const PER_SECOND: NonZero<u32> = NonZero::new(30_000).unwrap();
-
-    pub(super) fn new() -> Self {
-        let quota = Quota::per_second(Self::PER_SECOND).allow_burst(ZoneChanges::PORTION);
-        Self(RateLimiter::direct(quota))
-    }
-
-    /// Waits until a portion may be judged, and says how large it is; for ever if there is none.
-    pub(super) async fn wait(&self, portion: Option<NonZero<u32>>) -> NonZero<u32> {
-        let Some(members) = portion else { return pending().await };
-        self.0.until_n_ready(members).await.expect("a portion is within the burst");
-        members
-    }
-}
-
 impl ZoneChanges {
-    /// Members that a slice judges at a time: their commit, which others' wait for, stays as short as a few dozen
-    /// milliseconds.
-    const PORTION: NonZero<u32> = NonZero::new(300).unwrap();
+    /// Members that a slice judges at a time: few enough that a commit with them stays as short as a few dozen milliseconds,
+    /// and many enough that its fixed costs, which are most of it on Kafka, are theirs together.
+    pub(super) const PORTION: NonZero<u32> = NonZero::new(500).unwrap();
 
     /// Every change before `next` has been applied.
     pub(super) fn from(next: Offset) -> Self {
@@ -171,11 +147,8 @@ impl ZoneChanges {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use geopush_geometry::Position;
     use geopush_model::{DeviceId, Fix, TenantId, UnixMillis};
-    use tokio::time::timeout;
     use uuid::Uuid;
 
     use super::*;
@@ -216,19 +189,6 @@ mod tests {
             assert_eq!(state.size().1, left as usize);
         }
         assert_eq!((changes.is_empty(), changes.applied(), changes.portion()), (true, 6, None));
-    }
-
-    #[tokio::test]
-    async fn portions_go_on_at_the_pace() {
-        let pace = Pace::new();
-        let begun = Instant::now();
-        for _ in 0..10 {
-            assert_eq!(pace.wait(Some(ZoneChanges::PORTION)).await, ZoneChanges::PORTION);
-        }
-        let after_the_first = 9 * ZoneChanges::PORTION.get();
-        let least = f64::from(after_the_first) / f64::from(Pace::PER_SECOND.get());
-        assert!(begun.elapsed().as_secs_f64() >= least);
-        assert!(timeout(Duration::from_millis(1), pace.wait(None)).await.is_err());
     }
 
     #[test]
