@@ -6,7 +6,7 @@ use geopush_log::{KafkaLog, KafkaOptions, LogError, Record, Topic};
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 
-use crate::{foreign, open, options};
+use crate::{PATIENCE, foreign, open, options};
 
 fn admin() -> AdminClient<DefaultClientContext> {
     foreign().create().unwrap()
@@ -17,6 +17,13 @@ async fn incompatible(options: &KafkaOptions) -> String {
         Err(LogError::Incompatible(text)) => text,
         other => panic!("{:?}", other.map(drop)),
     }
+}
+
+/// As a broker knows it.
+async fn setting(topic: &str, key: &str) -> String {
+    let resource = [ResourceSpecifier::Topic(topic)];
+    let config = admin().describe_configs(&resource, &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+    config.get(key).unwrap().value.clone().unwrap()
 }
 
 #[tokio::test]
@@ -33,13 +40,7 @@ async fn processes_that_open_it_at_once_all_succeed() {
 async fn topics_are_made_as_they_are_meant() {
     let options = options();
     open(&options).await;
-    let setting = async |topic: &str, key: &str| {
-        let name = format!("{}{topic}", options.prefix);
-        let resource = [ResourceSpecifier::Topic(&name)];
-        let config =
-            admin().describe_configs(&resource, &AdminOptions::new()).await.unwrap().remove(0).unwrap();
-        config.get(key).unwrap().value.clone().unwrap()
-    };
+    let setting = async |topic: &str, key: &str| setting(&format!("{}{topic}", options.prefix), key).await;
     assert_eq!(setting("geopush.transitions", "retention.ms").await, (30_u64 * 24 * 3_600_000).to_string());
     assert_eq!(setting("geopush.transitions", "cleanup.policy").await, "delete");
     assert_eq!(setting("geopush.plan-state", "cleanup.policy").await, "compact");
@@ -65,6 +66,9 @@ async fn every_topic_that_differs_is_named_with_what_differs() {
         .set("retention.ms", "1000")
         .set("message.timestamp.type", "LogAppendTime");
     admin().alter_configs([&altered], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+    // The controller has answered; the brokers learn of it a moment later.
+    let known = async { while setting(&jobs, "retention.ms").await != "1000" {} };
+    tokio::time::timeout(PATIENCE, known).await.expect("the setting is known");
     let text = incompatible(&KafkaOptions { partitions: 8, ..options.clone() }).await;
     assert!(
         text.contains(&format!("{jobs} has 4 partitions where 8 are asked for (log.partitions)")),
