@@ -41,7 +41,7 @@ fn the_record_stage_and_the_driver_write_the_same_rows() {
 fn every_ping_of_a_fleet_under_load_ends_as_it_must() {
     let (kafka, cql) = (shared_kafka(), shared_cql());
     let report = small(&format!(
-        "--only fleet --seconds 4 --steps 2 --step-seconds 0.5 --first-rate 100 --phones 40 --zones 60 \
+        "--only fleet --seconds 8 --steps 2 --step-seconds 0.5 --first-rate 100 --phones 40 --zones 60 \
          --connections 8 --kafka {kafka} --cql {cql}"
     ));
     assert_eq!((report.goals.len(), report.checks.len()), (2, 4));
